@@ -1,0 +1,60 @@
+"""Move a database forward, one numbered SQL file at a time, under the write lock.
+
+A file is one text for every engine; ``{key}``, ``{bytes}`` and ``{table}`` are the dialect's words. Adjacent releases
+only add, so that a running older server keeps working while a newer one starts; ``oldest_reader`` in the table
+``deployment`` names the oldest release that may read the database.
+"""
+
+import fcntl
+import os
+from importlib.resources import files
+from pathlib import Path
+
+from openecr.db.connection import DatabaseUnusable
+from openecr.db.sqlite import SqliteConnection, write_lock_path
+
+SQLITE_WORDS = {"key": "INTEGER PRIMARY KEY AUTOINCREMENT", "bytes": "BLOB", "table": "STRICT"}
+
+
+def migrate(path: Path) -> int:
+    """Bring the embedded database at ``path`` to this release's schema; the number of migrations applied.
+
+    Raises:
+        DatabaseUnusable: a newer release made the database, and this one must not touch it.
+    """
+    texts = migrations()
+    connection = SqliteConnection(path, read_only=False)
+    lock = os.open(write_lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = _version(connection)
+        if done > len(texts):
+            raise DatabaseUnusable(
+                f"the database {path} was made by a newer openecr (schema {done}, this one knows {len(texts)}); "
+                "start that release"
+            )
+        for number, text in enumerate(texts[done:], start=done + 1):
+            connection.script(f"BEGIN IMMEDIATE;\n{render(text)};\nPRAGMA user_version = {number};\nCOMMIT")
+        return len(texts) - done
+    finally:
+        os.close(lock)
+        connection.close()
+
+
+def migrations() -> list[str]:
+    """The numbered texts, in order."""
+    folder = files(__package__)
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql"))
+    return [(folder / name).read_text() for name in names]
+
+
+def render(text: str) -> str:
+    """A migration in SQLite's words."""
+    for word, meaning in SQLITE_WORDS.items():
+        text = text.replace("{" + word + "}", meaning)
+    return text.rstrip().rstrip(";")
+
+
+def _version(connection: SqliteConnection) -> int:
+    found = connection.row("PRAGMA user_version")
+    return int(found[0]) if found else 0

@@ -1,0 +1,467 @@
+"""One tree of errors, rendered by each protocol in its own way.
+
+    RegistryError                      what every client may be told
+    ├── ProtocolError                  the request never reached an operation: signature, scope, body
+    ├── AccessDenied                   the decision of ``access``
+    ├── InvalidParameter / ValidationFailed
+    └── one class per exception of the ECR service model that openecr raises
+
+An error names what went wrong and carries its name on each plane; it does not know how an answer is built. ``code`` is
+the exception's name in the service model, ``oci`` the distribution error code and status, ``template`` the text that
+clients parse. Source of the texts: ECR's observed answers, gathered in the behaviour reference; see docs/differences.md
+for the few that AWS does not document.
+"""
+
+from typing import Any, ClassVar
+
+
+class RegistryError(Exception):
+    """Base of everything that a client is told; anything else becomes a ServerException without a text."""
+
+    code: ClassVar[str] = "ServerException"
+    status: ClassVar[int] = 400
+    oci: ClassVar[tuple[str, int]] = ("UNKNOWN", 400)
+    template: ClassVar[str] = "{message}"
+    members: ClassVar[dict[str, str]] = {}
+    """Members of the modelled error shape beside ``message``, as {shape member: field name}."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.fields = fields
+        super().__init__(self.template.format_map(fields))
+
+    @property
+    def message(self) -> str:
+        """The sentence that the client sees."""
+        return str(self.args[0])
+
+
+class ServerFault(RegistryError):
+    """openecr itself failed; the text is in the log under the request id, not in the answer."""
+
+    code = "ServerException"
+    status = 500
+    oci = ("UNKNOWN", 500)
+    template = "An internal error occurred. The log of the server has it under the request id {request_id}."
+
+
+class Throttled(RegistryError):
+    """The server is out of room for bodies for now; clients back off and try again."""
+
+    code = "ThrottlingException"
+    oci = ("TOOMANYREQUESTS", 429)
+    template = "Rate exceeded"
+
+
+# Protocol errors: before an operation is found and its input parsed (reference §1.3).
+
+
+class ProtocolError(RegistryError):
+    """The request never reached an operation."""
+
+
+class MissingAuthenticationToken(ProtocolError):
+    """The api plane was called without a signature."""
+
+    code = "MissingAuthenticationTokenException"
+    template = "Missing Authentication Token"
+
+
+class IncompleteSignature(ProtocolError):
+    """The Authorization header lacks a part that Signature Version 4 needs."""
+
+    code = "IncompleteSignatureException"
+
+
+class UnrecognizedClient(ProtocolError):
+    """Unknown access key, inactive access key, or a wrong session token: ECR does not say which."""
+
+    code = "UnrecognizedClientException"
+    template = "The security token included in the request is invalid."
+
+
+class InvalidSignature(ProtocolError):
+    """The signature, its date or its scope does not hold."""
+
+    code = "InvalidSignatureException"
+
+
+class ExpiredToken(ProtocolError):
+    """Temporary credentials are past their end."""
+
+    code = "ExpiredTokenException"
+    template = "The security token included in the request is expired"
+
+
+class UnknownOperation(ProtocolError):
+    """The operation is not in the service model, or openecr has not built it yet."""
+
+    code = "UnknownOperationException"
+
+
+class SerializationFailed(ProtocolError):
+    """The body is not what the protocol or the shape demands."""
+
+    code = "SerializationException"
+
+
+class RequestTooLarge(ProtocolError):
+    """The body is over the limit of the api plane."""
+
+    code = "RequestEntityTooLargeException"
+    status = 413
+    oci = ("SIZE_INVALID", 413)
+    template = "The request body is larger than {limit_bytes} bytes"
+
+
+class ServiceNotServed(ProtocolError):
+    """A signed request for an AWS service that openecr does not serve."""
+
+    code = "UnknownOperationException"
+    template = "openecr does not serve the AWS service '{service}'; it serves {served}"
+
+
+# Access and parameters.
+
+
+class AccessDenied(RegistryError):
+    """The evaluator said no; the reason names the kind of policy, as AWS words it."""
+
+    code = "AccessDeniedException"
+    oci = ("DENIED", 403)
+    template = "User: {principal} is not authorized to perform: {action} on resource: {resource} {reason}"
+
+
+class InvalidParameter(RegistryError):
+    """A parameter breaks a constraint of its shape or of the operation."""
+
+    code = "InvalidParameterException"
+    oci = ("UNSUPPORTED", 405)
+    template = "Invalid parameter at '{parameter}' failed to satisfy constraint: '{constraint}'"
+
+
+class ConflictingParameters(InvalidParameter):
+    """Parameters that exclude each other were given together, or in a combination that has no meaning."""
+
+    template = "{message}"
+
+
+class ValidationFailed(RegistryError):
+    """The newer operations' way to refuse a parameter."""
+
+    code = "ValidationException"
+    oci = ("UNSUPPORTED", 405)
+
+
+class InvalidTag(RegistryError):
+    """The tag of an image reference in a URL is outside the grammar."""
+
+    code = "InvalidParameterException"
+    oci = ("TAG_INVALID", 400)
+    template = (
+        "Invalid parameter at 'imageTag' failed to satisfy constraint: "
+        "'must satisfy regular expression '[a-zA-Z0-9_][a-zA-Z0-9._-]*''"
+    )
+
+
+class InvalidDigest(RegistryError):
+    """A digest in a URL is of unknown form or algorithm."""
+
+    code = "InvalidParameterException"
+    oci = ("DIGEST_INVALID", 400)
+    template = (
+        "Invalid parameter at '{parameter}' failed to satisfy constraint: "
+        "'must satisfy regular expression '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+''"
+    )
+
+
+# Repositories.
+
+
+class RepositoryNotFound(RegistryError):
+    """No such repository in the addressed registry."""
+
+    code = "RepositoryNotFoundException"
+    oci = ("NAME_UNKNOWN", 404)
+    template = "The repository with name '{repository}' does not exist in the registry with id '{registry_id}'"
+
+
+class RegistryNotServed(RegistryError):
+    """The host or path names an account or region that this deployment does not serve."""
+
+    code = "RepositoryNotFoundException"
+    oci = ("NAME_UNKNOWN", 404)
+    template = "Could not resolve registry id from host {host}"
+
+
+class RepositoryAlreadyExists(RegistryError):
+    """CreateRepository for a name that is taken."""
+
+    code = "RepositoryAlreadyExistsException"
+    template = "The repository with name '{repository}' already exists in the registry with id '{registry_id}'"
+
+
+class RepositoryNotEmpty(RegistryError):
+    """DeleteRepository without force while images are left."""
+
+    code = "RepositoryNotEmptyException"
+    template = (
+        "The repository with name '{repository}' in registry with id '{registry_id}' "
+        "cannot be deleted because it still contains images"
+    )
+
+
+class TooManyTags(RegistryError):
+    """More than 50 resource tags on one repository."""
+
+    code = "TooManyTagsException"
+    template = "A repository can have at most 50 tags"
+
+
+class InvalidTagParameter(RegistryError):
+    """A resource tag's key or value is not allowed."""
+
+    code = "InvalidTagParameterException"
+
+
+class LimitExceeded(RegistryError):
+    """A quota of the registry or repository is used up."""
+
+    code = "LimitExceededException"
+    oci = ("DENIED", 403)
+
+
+# Images.
+
+
+class ImageNotFound(RegistryError):
+    """DescribeImages for an image that is not there; 'null' stands where a part was not given, as on ECR."""
+
+    code = "ImageNotFoundException"
+    oci = ("MANIFEST_UNKNOWN", 404)
+    template = (
+        "The image with imageId {{imageDigest:'{digest}', imageTag:'{tag}'}} does not exist within the repository "
+        "with name '{repository}' in the registry with id '{registry_id}'"
+    )
+
+
+class ManifestUnknown(RegistryError):
+    """A pull of an image that is not there: BatchGetImage's failure, as the dkr plane words it."""
+
+    code = "ImageNotFoundException"
+    oci = ("MANIFEST_UNKNOWN", 404)
+    template = "Requested image not found"
+
+
+class ImageAlreadyExists(RegistryError):
+    """PutImage of a digest that already has the tag; the dkr plane hides it."""
+
+    code = "ImageAlreadyExistsException"
+    oci = ("TAG_INVALID", 400)
+    template = (
+        "Image with digest '{digest}' and tag '{tag}' already exists in the repository with name '{repository}' "
+        "in registry with id '{registry_id}'"
+    )
+
+
+class ImageTagAlreadyExists(RegistryError):
+    """PutImage would move a tag that the repository holds immutable."""
+
+    code = "ImageTagAlreadyExistsException"
+    oci = ("TAG_INVALID", 400)
+    template = (
+        "The image tag '{tag}' already exists in the '{repository}' repository "
+        "and cannot be overwritten because the tag is immutable."
+    )
+
+
+class ImageDigestDoesNotMatch(RegistryError):
+    """The digest given with a manifest is not the manifest's."""
+
+    code = "ImageDigestDoesNotMatchException"
+    oci = ("MANIFEST_INVALID", 400)
+    template = (
+        "The image with digest '{digest}' in repository '{repository}' and registry ID '{registry_id}' "
+        "does not match the image digest that Amazon ECR has calculated."
+    )
+
+
+class ImageReferenced(RegistryError):
+    """A delete of an image that a manifest list still names."""
+
+    code = "ImageReferencedByManifestList"
+    oci = ("UNSUPPORTED", 405)
+    template = "Requested image referenced by manifest list: [{parents}]"
+
+
+class LayersNotFound(RegistryError):
+    """A manifest names layers or a config that the repository does not hold."""
+
+    code = "LayersNotFoundException"
+    oci = ("MANIFEST_BLOB_UNKNOWN", 404)
+    template = (
+        "Layers with digests '[{digests}]' required for pushing image into repository with name '{repository}' "
+        "in the registry with id '{registry_id}' do not exist"
+    )
+
+
+class ReferencedImagesNotFound(RegistryError):
+    """A manifest list names images that the repository does not hold."""
+
+    code = "ReferencedImagesNotFoundException"
+    oci = ("MANIFEST_BLOB_UNKNOWN", 404)
+    template = (
+        "Images with digests '[{digests}]' required for pushing image into repository with name '{repository}' "
+        "in the registry with id '{registry_id}' do not exist"
+    )
+
+
+# Layers and uploads.
+
+
+class LayerNotFound(RegistryError):
+    """A layer that the repository does not hold was asked for."""
+
+    code = "LayersNotFoundException"
+    oci = ("BLOB_UNKNOWN", 404)
+    template = (
+        "The layer with digest '{digest}' does not exist in the repository with name '{repository}' "
+        "in the registry with id '{registry_id}'"
+    )
+
+
+class UploadNotFound(RegistryError):
+    """No such upload in this repository, or it expired."""
+
+    code = "UploadNotFoundException"
+    oci = ("BLOB_UPLOAD_UNKNOWN", 404)
+    template = (
+        "The upload with id '{upload_id}' in the repository with name '{repository}' in registry with id "
+        "'{registry_id}' does not exist"
+    )
+
+
+class EmptyUpload(RegistryError):
+    """CompleteLayerUpload before any part: ECR's api plane takes no zero-byte layers."""
+
+    code = "EmptyUploadException"
+    oci = ("BLOB_UPLOAD_INVALID", 400)
+    template = (
+        "The upload with id '{upload_id}' in the repository with name '{repository}' in registry with id "
+        "'{registry_id}' cannot be completed because it does not have any parts"
+    )
+
+
+class InvalidLayer(RegistryError):
+    """The uploaded bytes have none of the digests that the client named."""
+
+    code = "InvalidLayerException"
+    oci = ("DIGEST_INVALID", 400)
+    template = "None of the provided layer digests match the calculated layer digest"
+
+
+class InvalidLayerPart(RegistryError):
+    """A part does not continue the upload where it stands, or is not as long as its range says."""
+
+    code = "InvalidLayerPartException"
+    oci = ("BLOB_UPLOAD_INVALID", 416)
+    members = {  # noqa: RUF012 - never changed; ClassVar of the base
+        "registryId": "registry_id",
+        "repositoryName": "repository",
+        "uploadId": "upload_id",
+        "lastValidByteReceived": "last_valid_byte",
+    }
+
+
+class LayerPartTooSmall(RegistryError):
+    """A part other than the last is under ECR's 5 MiB."""
+
+    code = "LayerPartTooSmallException"
+    oci = ("BLOB_UPLOAD_INVALID", 400)
+    template = "All layer parts except the last part should be at least 5MB"
+
+
+class LayerTooLarge(RegistryError):
+    """A layer over ECR's quota of 52,000 MiB."""
+
+    code = "LimitExceededException"
+    oci = ("SIZE_INVALID", 413)
+    template = "The layer is larger than the maximum allowed size of {limit_bytes} bytes"
+
+
+class LayerAlreadyExists(RegistryError):
+    """CompleteLayerUpload of a layer that the repository holds; the dkr plane answers 201."""
+
+    code = "LayerAlreadyExistsException"
+    oci = ("UNKNOWN", 400)
+    template = (
+        "The layer with digest '{digest}' already exists in the repository with name '{repository}' "
+        "in registry with id '{registry_id}'"
+    )
+
+
+class UploadBusy(RegistryError):
+    """Another request is writing to this upload."""
+
+    code = "InvalidLayerPartException"
+    oci = ("BLOB_UPLOAD_INVALID", 416)
+    template = "Another request is writing to the upload with id '{upload_id}'"
+
+
+class StorageFull(RegistryError):
+    """The disk under the data directory has no room; nothing of the request was kept."""
+
+    code = "LimitExceededException"
+    status = 400
+    oci = ("DENIED", 507)
+    template = "The registry has no room left to store this"
+
+
+# The dkr plane's own.
+
+
+class TokenExpired(RegistryError):
+    """A registry token past its 12 hours."""
+
+    code = "ExpiredTokenException"
+    oci = ("DENIED", 403)
+    template = "Your authorization token has expired. Reauthenticate and try again."
+
+
+class TokenInvalid(RegistryError):
+    """A registry token that this deployment did not make, or whose access key is gone."""
+
+    code = "UnrecognizedClientException"
+    oci = ("DENIED", 403)
+    template = "Your Authorization Token is invalid."
+
+
+class NotSupported(RegistryError):
+    """A route of the distribution specification that ECR does not have."""
+
+    code = "InvalidParameterException"
+    oci = ("UNSUPPORTED", 405)
+
+
+class ManifestInvalid(RegistryError):
+    """A manifest whose digest in the URL or Content-Type contradicts its bytes."""
+
+    code = "InvalidParameterException"
+    oci = ("MANIFEST_INVALID", 400)
+
+
+class RangeInvalid(RegistryError):
+    """A Content-Range or Range header that cannot be read or satisfied."""
+
+    code = "InvalidParameterException"
+    oci = ("BLOB_UPLOAD_INVALID", 416)
+
+
+class ManifestTooLarge(RegistryError):
+    """A manifest over 4 MiB, refused before it is held in memory."""
+
+    code = "InvalidParameterException"
+    oci = ("SIZE_INVALID", 413)
+    template = (
+        "Invalid parameter at 'imageManifest' failed to satisfy constraint: "
+        "'must have length less than or equal to 4194304'"
+    )

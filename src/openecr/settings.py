@@ -1,0 +1,140 @@
+"""What an operator can set: one frozen dataclass, from defaults, file, environment and flags, in that order.
+
+Every field says where it is declared what it does; a setting that is unknown, or that would do nothing, is refused when
+the server starts. Parsed once, passed down, never imported as state.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, get_args, get_origin
+from urllib.parse import urlsplit
+
+DAY_SECONDS = 86_400
+
+
+class SettingsError(Exception):
+    """A setting cannot be used; the text is one sentence with the remedy."""
+
+
+def default_data_dir() -> Path:
+    """Where openecr keeps its data when nobody says otherwise."""
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "openecr"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a deployment's servers."""
+
+    data_dir: Path = field(default_factory=default_data_dir)
+    """Where the database, the layers, the keyring and the server's address file live."""
+    host: str | None = None
+    """Address to listen on; without it 127.0.0.1 and ::1 only."""
+    port: int = 5050
+    """TCP port to listen on."""
+    workers: int = 2
+    """Server processes that share the port and the data directory."""
+    url: str | None = None
+    """The address that clients use when it is not the listener's own (behind a proxy): ``https://registry.example.com``."""
+    domain: str | None = None
+    """Serve ``{account}.dkr.ecr.{region}.{domain}`` host names, and put them in answers."""
+    tls: bool = False
+    """Serve TLS with a certificate from openecr's own CA in the data directory."""
+    tls_cert: Path | None = None
+    """Serve TLS with this certificate chain (PEM) instead."""
+    tls_key: Path | None = None
+    """The key of ``tls_cert`` (PEM)."""
+    account_id: str = "123456789012"
+    """The default account: the one that plain host names address."""
+    region: str = "us-east-1"
+    """The default region."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks (CIDR) whose Host and X-Forwarded-* headers count."""
+    clock: str | None = None
+    """Offset of the rules' clock (``+181d``), for a data directory that was created with one."""
+    upload_expiry_seconds: int = DAY_SECONDS
+    """An upload that nobody continues for this long is gone."""
+    promise_seconds: int = DAY_SECONDS
+    """How long a layer that a client was told of stays, though no image names it yet."""
+    layer_url_seconds: int = 3600
+    """Life of a presigned layer URL."""
+    token_seconds: int = 43_200
+    """Life of a registry token; 12 hours on ECR."""
+    identical_push: str = "refuse"
+    """Pushing the identical image to an immutable tag: ``refuse`` as ECR does, ``accept`` for retries in CI."""
+    body_budget_bytes: int = 64 * 1024 * 1024
+    """Room for api-plane bodies that one worker holds at once; beyond it requests wait, then are throttled."""
+    access_log: bool = True
+    """One line per request in the log."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work, each with its remedy."""
+        if not 1 <= self.port <= 65535:
+            raise SettingsError(f"port {self.port} is not a TCP port; give one from 1 to 65535")
+        if self.workers < 1:
+            raise SettingsError("workers must be at least 1")
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise SettingsError("--tls-cert and --tls-key belong together; give both")
+        if self.tls and self.tls_cert:
+            raise SettingsError("--tls makes openecr's own certificate; leave it out when you give --tls-cert")
+        if self.identical_push not in ("refuse", "accept"):
+            raise SettingsError("identical_push is 'refuse' or 'accept'")
+        if not (self.account_id.isascii() and self.account_id.isdigit() and len(self.account_id) == 12):
+            raise SettingsError(f"account id '{self.account_id}' is not 12 digits")
+        if self.url is not None:
+            parts = urlsplit(self.url)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+                raise SettingsError(f"--url {self.url} must be http(s)://host[:port], without a path")
+        for network in self.trusted_proxies:
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise SettingsError(f"--trusted-proxy {network} is no network: {error}") from None
+
+    @property
+    def serves_tls(self) -> bool:
+        """Whether the listener itself speaks TLS."""
+        return self.tls or self.tls_cert is not None
+
+
+ENVIRONMENT_PREFIX = "OPENECR_"
+
+
+def load(flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None) -> Settings:
+    """Settings from defaults, file, environment and flags (those that are not None), in rising order."""
+    known = {item.name: item.type for item in fields(Settings)}
+    merged: dict[str, Any] = {}
+    if file is not None:
+        try:
+            merged.update(tomllib.loads(file.read_text()))
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"cannot read the settings file {file}: {error}") from None
+    for name, text in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX):
+            merged[name.removeprefix(ENVIRONMENT_PREFIX).lower()] = text
+    merged.update({name: value for name, value in flags.items() if value is not None})
+    unknown = sorted(set(merged) - set(known))
+    if unknown:
+        raise SettingsError(f"unknown setting '{unknown[0]}'; the settings are {', '.join(sorted(known))}")
+    return Settings(**{name: _read(name, known[name], value) for name, value in merged.items()})
+
+
+def _read(name: str, declared: Any, value: Any) -> Any:
+    """A value in its declared type; texts come from the environment."""
+    options = [option for option in get_args(declared) if option is not type(None)] or [declared]
+    wanted = options[0] if get_origin(declared) is not tuple else tuple
+    if wanted is tuple:
+        items = value.split(",") if isinstance(value, str) else value
+        return tuple(item.strip() for item in items if item.strip())
+    if wanted is bool and isinstance(value, str):
+        if value.lower() not in ("1", "0", "true", "false", "yes", "no", "on", "off"):
+            raise SettingsError(f"{name} is on or off, not '{value}'")
+        return value.lower() in ("1", "true", "yes", "on")
+    try:
+        return wanted(value)
+    except (TypeError, ValueError):
+        raise SettingsError(f"{name} cannot be '{value}'; it takes {wanted.__name__}") from None
