@@ -76,6 +76,7 @@ class UnrecognizedClient(ProtocolError):
     """Unknown access key, inactive access key, or a wrong session token: ECR does not say which."""
 
     code = "UnrecognizedClientException"
+    oci = ("DENIED", 403)
     template = "The security token included in the request is invalid."
 
 

@@ -1,6 +1,7 @@
 """Move a database forward, one numbered SQL file at a time, under the write lock.
 
-A file is one text for every engine; ``{key}``, ``{bytes}`` and ``{table}`` are the dialect's words. Adjacent releases
+A file is one text for every engine; ``{key}``, ``{bytes}`` and ``{table}`` are the dialect's words, and
+BIGINT is INTEGER on SQLite, whose integers have 64 bits and whose strict tables know no other name. Adjacent releases
 only add, so that a running older server keeps working while a newer one starts; ``oldest_reader`` in the table
 ``deployment`` names the oldest release that may read the database.
 """
@@ -13,7 +14,7 @@ from pathlib import Path
 from openecr.db.connection import DatabaseUnusable
 from openecr.db.sqlite import SqliteConnection, write_lock_path
 
-SQLITE_WORDS = {"key": "INTEGER PRIMARY KEY AUTOINCREMENT", "bytes": "BLOB", "table": "STRICT"}
+SQLITE_WORDS = {"{key}": "INTEGER PRIMARY KEY AUTOINCREMENT", "{bytes}": "BLOB", "{table}": "STRICT", "BIGINT": "INTEGER"}
 
 
 def migrate(path: Path) -> int:
@@ -51,7 +52,7 @@ def migrations() -> list[str]:
 def render(text: str) -> str:
     """A migration in SQLite's words."""
     for word, meaning in SQLITE_WORDS.items():
-        text = text.replace("{" + word + "}", meaning)
+        text = text.replace(word, meaning)
     return text.rstrip().rstrip(";")
 
 

@@ -1,0 +1,1 @@
+"""Where layers' bytes live: the protocol in ``store``, one file per backend."""

@@ -1,0 +1,77 @@
+"""What a blob store is: bytes under opaque object ids, and nothing of digests or repositories.
+
+An object id is never reused. Bytes are appended to an object by one writer at a time (the upload's lease sees to it),
+become durable with ``seal``, and are read by whoever the rows allow. A store never lists: rows name every object.
+"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+
+class ObjectMissing(Exception):
+    """No object has this id; its bytes were deleted, or never written."""
+
+
+class ObjectWriter(Protocol):
+    """An object open for appending at a known offset."""
+
+    def write(self, piece: bytes) -> None:
+        """Append a piece; inline, because it lands in the page cache or a buffer.
+
+        Raises:
+            StorageFull: the store has no room; what was written so far stays unread.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the object, flushing buffers to the store; durable only after ``seal``."""
+        ...
+
+
+class BlobStore(Protocol):
+    """Bytes by object id. The conformance suite in tests/conformance is the contract's full text."""
+
+    async def open_writer(self, object_id: str, offset_bytes: int) -> ObjectWriter:
+        """Open an object, made if it is new, to append at ``offset_bytes``; bytes beyond it are cut off first.
+
+        Raises:
+            ObjectMissing: ``offset_bytes`` is past the object's end, so its earlier bytes are lost.
+        """
+        ...
+
+    async def copy_prefix(self, source_id: str, target_id: str, size_bytes: int) -> None:
+        """Make a new object of the first bytes of another: an upload is taken over from a writer that may still live."""
+        ...
+
+    async def seal(self, object_id: str, size_bytes: int) -> None:
+        """Make exactly these bytes durable against power loss, with their name.
+
+        Raises:
+            ObjectMissing: the object does not hold ``size_bytes`` bytes.
+        """
+        ...
+
+    async def digests(self, object_id: str, algorithms: tuple[str, ...]) -> dict[str, bytes]:
+        """Hash a whole object again, off the event loop: raw digests by hashlib name."""
+        ...
+
+    def read(self, object_id: str, start_byte: int, end_byte: int) -> AsyncIterator[bytes]:
+        """Stream the bytes [start, end) in pieces of about 1 MiB.
+
+        Raises:
+            ObjectMissing: when iteration begins and there is no such object.
+        """
+        ...
+
+    def path(self, object_id: str) -> Path | None:
+        """A file that holds exactly the object's bytes, where there is one to send without copying."""
+        ...
+
+    def url(self, object_id: str) -> str | None:
+        """A URL that serves the bytes without openecr, where the store has one: "redirect if you can"."""
+        ...
+
+    async def delete(self, object_id: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        ...

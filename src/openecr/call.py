@@ -1,0 +1,275 @@
+"""The waist: every request on every plane passes here on its way to a decision.
+
+    plane → Waist.run(decision, origin, arguments) → identify → authorize → function(call, arguments) → commit → answer
+
+A *decision* is a plain function with an open transaction; ``@decision`` says which IAM action it is and whether it
+writes. ``@operation`` is a decision that is also an operation of an AWS service, with the arguments and the answer of
+its model. ``@flow`` is an operation that moves bytes between decisions. Reads run inline on the event loop, writes on
+the database's writer; nothing is awaited while a transaction is open. A decision that needs the outside asks for an
+effect (``call.obtain``): the waist rolls back, performs it, and runs the decision again with its result.
+"""
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from openecr.access.decision import decide
+from openecr.access.identity import Caller, find_caller
+from openecr.blobs.store import BlobStore
+from openecr.db.connection import Connection, Database
+from openecr.errors import AccessDenied, UnrecognizedClient
+from openecr.keyring import Keyring
+from openecr.names import RegistryName, parse_repository_arn, repository_arn
+from openecr.settings import Settings
+
+T = TypeVar("T")
+_MOST_EFFECTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Strictness:
+    """Where the planes differ in what they take; a plane passes it and decides nothing itself."""
+
+    empty_layers: bool
+    """Whether a layer may have no bytes."""
+    minimum_part_bytes: int
+    """The least size of a part that is not the last."""
+    identical_image_is_error: bool
+    """Whether pushing an image again under the tag it has is told as an error."""
+    known_layer_is_error: bool
+    """Whether completing an upload of a layer that is there is told as an error."""
+
+
+API = Strictness(
+    empty_layers=False,
+    minimum_part_bytes=5 * 1024 * 1024,
+    identical_image_is_error=True,
+    known_layer_is_error=True,
+)
+OCI = Strictness(
+    empty_layers=True, minimum_part_bytes=0, identical_image_is_error=False, known_layer_is_error=False
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One request: who was proven to send it, from where, to which registry, when."""
+
+    request_id: str
+    access_key_id: str
+    registry: RegistryName
+    """On the dkr plane what host and path address; on the api plane the account is the caller's."""
+    base_url: str
+    """How answers name this server, without a slash at the end: ``http://localhost:5050``."""
+    now_us: int
+    strictness: Strictness
+    source_address: str = ""
+    secure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What every decision may use, composed once by ``app``."""
+
+    settings: Settings
+    database: Database
+    blobs: BlobStore
+    keyring: Keyring
+    now_us: Callable[[], int]
+    new_id: Callable[[], str]
+    """A fresh opaque id (uuid4 text) for objects and uploads."""
+    note_pull: Callable[[int, int], None]
+    """(image key, now_us): remember that an image was pulled; flushed in batches, so a pull writes no row."""
+
+
+class Effect(Hashable, Protocol):
+    """Something outside the transaction that a decision needs; equal effects are performed once a request."""
+
+    async def perform(self, deployment: Deployment) -> Any:
+        """Do it and return what the decision asked for."""
+        ...
+
+
+class Needs(Exception):  # noqa: N818 - not an error: the waist performs the effect and runs the decision again
+    """A decision stops here until the effect has been performed."""
+
+    def __init__(self, effect: Effect) -> None:
+        self.effect = effect
+        super().__init__(effect)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a decision knows: caller, registry, time, transaction. Complete when made, never changed."""
+
+    caller: Caller
+    origin: Origin
+    deployment: Deployment
+    db: Connection
+    results: Mapping[Effect, Any] = field(default_factory=dict)
+
+    @property
+    def now_us(self) -> int:
+        """The instant of the request on the rules' clock, µs UTC."""
+        return self.origin.now_us
+
+    @property
+    def settings(self) -> Settings:
+        """The deployment's settings."""
+        return self.deployment.settings
+
+    @property
+    def strictness(self) -> Strictness:
+        """What the plane takes."""
+        return self.origin.strictness
+
+    def registry(self, registry_id: str | None = None) -> RegistryName:
+        """The addressed registry, or another account's in the same region."""
+        addressed = self.origin.registry
+        return addressed if registry_id is None else RegistryName(registry_id, addressed.region)
+
+    def obtain(self, effect: Effect) -> Any:
+        """The effect's result, performed between two runs of this decision."""
+        if effect not in self.results:
+            raise Needs(effect)
+        return self.results[effect]
+
+
+Resources = Callable[[RegistryName, Mapping[str, Any]], list[str]]
+
+
+def repository_resources(registry: RegistryName, arguments: Mapping[str, Any]) -> list[str]:
+    """The ARN of the repository that the arguments name."""
+    arn = arguments.get("resource_arn")
+    if arn is not None and parse_repository_arn(arn) is not None:
+        return [arn]
+    account_id = arguments.get("registry_id") or registry.account_id
+    return [repository_arn(RegistryName(account_id, registry.region), arguments.get("repository_name", "*"))]
+
+
+def no_resource(_registry: RegistryName, _arguments: Mapping[str, Any]) -> list[str]:
+    """For actions without a resource type."""
+    return ["*"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[T]):
+    """A function with an open transaction, the IAM action it is, and the resources it touches."""
+
+    function: Callable[..., T]
+    action: str
+    writes: bool
+    resources: Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation of an AWS service: a decision, or a flow of several, in the model's arguments and answer."""
+
+    name: str
+    decision: Decision[dict[str, Any]] | None
+    flow: "Callable[..., Awaitable[dict[str, Any]]] | None" = None
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function whose keyword arguments are the model's members in snake case."""
+        if self.flow is not None:
+            return self.flow
+        assert self.decision is not None  # noqa: S101 - one of the two is always there
+        return self.decision.function
+
+
+def decision(
+    action: str, *, writes: bool, resources: Resources = repository_resources
+) -> Callable[[Callable[..., T]], Decision[T]]:
+    """Declare a decision that planes and flows run through the waist."""
+
+    def declare(function: Callable[..., T]) -> Decision[T]:
+        return Decision(function, action, writes, resources)
+
+    return declare
+
+
+def operation(
+    name: str, *, writes: bool, action: str | None = None, resources: Resources = repository_resources
+) -> Callable[[Callable[..., dict[str, Any]]], Operation]:
+    """Declare an operation; its IAM action is ``ecr:{name}`` unless said otherwise."""
+
+    def declare(function: Callable[..., dict[str, Any]]) -> Operation:
+        return Operation(name, Decision(function, action or f"ecr:{name}", writes, resources))
+
+    return declare
+
+
+def flow(name: str) -> Callable[[Callable[..., Awaitable[dict[str, Any]]]], Operation]:
+    """Declare an operation that moves bytes between decisions; each decision authorizes itself."""
+
+    def declare(function: Callable[..., Awaitable[dict[str, Any]]]) -> Operation:
+        return Operation(name, None, function)
+
+    return declare
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One request that takes several decisions, with bytes moved between them."""
+
+    waist: "Waist"
+    origin: Origin
+
+    @property
+    def deployment(self) -> Deployment:
+        """What the deployment offers outside of transactions."""
+        return self.waist.deployment
+
+    async def run(self, step: Decision[T], **arguments: Any) -> T:
+        """Run one decision of the flow."""
+        return await self.waist.run(step, self.origin, **arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Waist:
+    """Runs decisions and operations for the planes."""
+
+    deployment: Deployment
+
+    async def invoke(self, chosen: Operation, origin: Origin, **arguments: Any) -> dict[str, Any]:
+        """Run an operation with the model's arguments in snake case."""
+        if chosen.decision is not None:
+            return await self.run(chosen.decision, origin, **arguments)
+        answer: dict[str, Any] = await chosen.function(Flow(self, origin), **arguments)
+        return answer
+
+    async def run(self, step: Decision[T], origin: Origin, **arguments: Any) -> T:
+        """Identify the caller, authorize, decide and commit; perform effects in between where asked."""
+        results: dict[Effect, Any] = {}
+
+        def body(db: Connection) -> T:
+            call = Call(identify(db, origin), origin, self.deployment, db, results)
+            authorize(call, step.action, step.resources(call.registry(), arguments))
+            return step.function(call, **arguments)
+
+        for _ in range(_MOST_EFFECTS):
+            try:
+                if step.writes:
+                    return await self.deployment.database.write(body)
+                return self.deployment.database.read(body)
+            except Needs as needs:
+                results[needs.effect] = await needs.effect.perform(self.deployment)
+        raise RuntimeError(f"{step.function.__name__} asked for more than {_MOST_EFFECTS} effects")
+
+
+def identify(db: Connection, origin: Origin) -> Caller:
+    """The caller behind a proven access key, or the error of a key that is gone."""
+    caller = find_caller(db, origin.access_key_id)
+    if caller is None:
+        raise UnrecognizedClient
+    return caller
+
+
+def authorize(call: Call, action: str, resources: list[str]) -> None:
+    """Refuse the call unless every resource may be acted on. Comes before existence, so that a denial tells nothing."""
+    for resource in resources:
+        denied = decide(call.caller, action, resource)
+        if denied is not None:
+            raise AccessDenied(principal=call.caller.arn, action=action, resource=resource, reason=denied.reason)
