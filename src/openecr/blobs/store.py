@@ -4,13 +4,29 @@ An object id is never reused. Bytes are appended to an object by one writer at a
 become durable with ``seal``, and are read by whoever the rows allow. A store never lists: rows name every object.
 """
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Protocol
+
+PIECE_BYTES = 1024 * 1024
+"""About what ``read`` yields at once."""
+_OBJECT_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class ObjectMissing(Exception):
     """No object has this id; its bytes were deleted, or never written."""
+
+
+def require_object_id(text: str) -> str:
+    """The text, if it is an object id (a lower-case uuid); every store passes each id through here.
+
+    Raises:
+        ValueError: it is not, so it must never become part of a path or a key.
+    """
+    if _OBJECT_ID.fullmatch(text) is None:
+        raise ValueError(f"{text!r} is not an object id")
+    return text
 
 
 class ObjectWriter(Protocol):
@@ -20,7 +36,7 @@ class ObjectWriter(Protocol):
         """Append a piece; inline, because it lands in the page cache or a buffer.
 
         Raises:
-            StorageFull: the store has no room; what was written so far stays unread.
+            StorageFull: the store has no room; the object ends with the piece before.
         """
         ...
 
@@ -41,14 +57,21 @@ class BlobStore(Protocol):
         ...
 
     async def copy_prefix(self, source_id: str, target_id: str, size_bytes: int) -> None:
-        """Make a new object of the first bytes of another: an upload is taken over from a writer that may still live."""
+        """Make a new object of the first bytes of another: an upload is taken over from a writer that may still live.
+
+        Raises:
+            ObjectMissing: the source does not hold ``size_bytes`` bytes; no target is made.
+            StorageFull: the store has no room; no target is made.
+            FileExistsError: the target's id was used before.
+        """
         ...
 
     async def seal(self, object_id: str, size_bytes: int) -> None:
         """Make exactly these bytes durable against power loss, with their name.
 
         Raises:
-            ObjectMissing: the object does not hold ``size_bytes`` bytes.
+            ObjectMissing: the object does not hold exactly ``size_bytes`` bytes.
+            StorageFull: the bytes did not fit on the disk after all.
         """
         ...
 
@@ -56,11 +79,11 @@ class BlobStore(Protocol):
         """Hash a whole object again, off the event loop: raw digests by hashlib name."""
         ...
 
-    def read(self, object_id: str, start_byte: int, end_byte: int) -> AsyncIterator[bytes]:
-        """Stream the bytes [start, end) in pieces of about 1 MiB.
+    def read(self, object_id: str, start_byte: int, end_byte: int) -> AsyncGenerator[bytes, None]:
+        """Stream the bytes [start, end) in pieces of about 1 MiB; who stops early closes it (``aclosing``).
 
         Raises:
-            ObjectMissing: when iteration begins and there is no such object.
+            ObjectMissing: when iteration begins and there is no such object, or it ends before ``end_byte``.
         """
         ...
 

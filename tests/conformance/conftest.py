@@ -1,0 +1,59 @@
+"""The blob stores that the suite runs over. A new backend is a fixture here and a name in its parameters."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from openecr.blobs.filesystem import FilesystemStore
+from openecr.blobs.memory import MemoryStore
+from openecr.blobs.store import BlobStore
+
+SMALL_DISK_BYTES = 1024 * 1024
+
+
+@pytest.fixture
+def memory_store() -> BlobStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def filesystem_store(tmp_path: Path) -> BlobStore:
+    return FilesystemStore(tmp_path / "objects")
+
+
+@pytest.fixture(params=["memory", "filesystem"])
+def store(request: pytest.FixtureRequest) -> BlobStore:
+    found: BlobStore = request.getfixturevalue(f"{request.param}_store")
+    return found
+
+
+@pytest.fixture
+def memory_small_store() -> BlobStore:
+    return MemoryStore(capacity_bytes=SMALL_DISK_BYTES)
+
+
+@pytest.fixture
+def filesystem_small_store(small_disk: Path) -> BlobStore:
+    return FilesystemStore(small_disk / "objects")
+
+
+@pytest.fixture(params=["memory", "filesystem"])
+def small_store(request: pytest.FixtureRequest) -> BlobStore:
+    """A store with room for about 1 MiB."""
+    found: BlobStore = request.getfixturevalue(f"{request.param}_small_store")
+    return found
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a file system of 1 MiB of its own."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK_BYTES}", "openecr-test", str(folder)]
+    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"a small disk needs the right to mount: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
