@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # dockerd.sh: a private Docker daemon for tests, beside any other one on the machine.
 #
-#   dockerd.sh start DIR    start it, unless it runs; DIR/env then sets DOCKER_HOST (and PATH and DOCKER_CONFIG if needed)
+#   dockerd.sh start DIR    start it, unless it runs; DIR/env then sets DOCKER_HOST and DOCKER_CONFIG (and PATH)
 #   dockerd.sh stop DIR     stop it; images are kept
 #   dockerd.sh wipe DIR     stop it and delete DIR
 #   dockerd.sh status DIR   prints "up" or "down"
@@ -65,9 +65,9 @@ start() {
     setsid dockerd "${flags[@]}" ${DOCKERD_FLAGS:-} </dev/null >>"$dir/log" 2>&1 9>&- &
   fi
   wait_for_dockerd "$dir"
-  { echo "export DOCKER_HOST=unix://$dir/docker.sock"
+  docker_config "$dir"
+  { echo "export DOCKER_HOST=unix://$dir/docker.sock DOCKER_CONFIG=$dir/docker-config"
     [ -z "${DOCKERD_BIN:-}" ] || echo "export PATH=$DOCKERD_BIN:\$PATH"
-    [ ! -d "${DOCKERD_BIN:-/nowhere}/../docker-config" ] || echo "export DOCKER_CONFIG=$(readlink -f "$DOCKERD_BIN/../docker-config")"
   } > "$dir/env"
   echo "$(dockerd --version), $store image store; . $dir/env"
 }

@@ -43,6 +43,13 @@ end_dockerd() {
   done
 }
 
+# docker_config DIR: a configuration for its clients, so that no test logs in for anybody else; it has the plugins that
+# came with DOCKERD_BIN
+docker_config() {
+  mkdir -p "$1/docker-config"
+  [ ! -d "${DOCKERD_BIN:-/nowhere}/../cli-plugins" ] || ln -sfn "$DOCKERD_BIN/../cli-plugins" "$1/docker-config/cli-plugins"
+}
+
 # wait_for_dockerd DIR
 wait_for_dockerd() {
   local i

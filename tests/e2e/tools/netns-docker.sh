@@ -10,7 +10,7 @@
 #                                                 resolves to NET.1
 #   netns-docker.sh hosts NAME ADDRESS HOST...    there, HOST resolves to ADDRESS; returns when dockerd has noticed (5 s)
 #   netns-docker.sh ca NAME FILE HOST[:PORT]...   its Docker trusts the CA in FILE for these registries, at once
-#   netns-docker.sh exec NAME COMMAND...          run COMMAND there, with DOCKER_HOST set
+#   netns-docker.sh exec NAME COMMAND...          run COMMAND there, with DOCKER_HOST and DOCKER_CONFIG set
 #   netns-docker.sh down NAME                     stop its dockerd and remove all of it
 #
 # NAME is at most 10 letters and digits. `up` does nothing when it is up with the same arguments. `down` leaves IP forwarding
@@ -126,8 +126,8 @@ case $command in
       cp "$file" "$dir/etc-docker/certs.d/$r/ca.crt"
     done ;;
   exec)
-    export DOCKER_HOST=unix://$dir/docker.sock
-    [ ! -d "${DOCKERD_BIN:-/nowhere}/../docker-config" ] || export DOCKER_CONFIG="$DOCKERD_BIN/../docker-config"
+    docker_config "$dir"
+    export DOCKER_HOST=unix://$dir/docker.sock DOCKER_CONFIG=$dir/docker-config
     inside "$@" ;;
   down) down ;;
   *) echo "unknown command $command" >&2; exit 2 ;;

@@ -33,8 +33,8 @@ next_source() { # this machine's Debian archive, for the other release
 
 fetch_bin() {
   local source deb f
-  rm -rf "${dir:?}/bin" "$dir/x" "$dir/debs" "$dir/apt" "$dir/docker-config"
-  mkdir -p "$dir"/apt/{lists,cache/archives}/partial "$dir/debs" "$dir/x" "$dir/bin" "$dir/docker-config/cli-plugins"
+  rm -rf "${dir:?}/bin" "$dir/x" "$dir/debs" "$dir/apt" "$dir/cli-plugins"
+  mkdir -p "$dir"/apt/{lists,cache/archives}/partial "$dir/debs" "$dir/x" "$dir/bin" "$dir/cli-plugins"
   source=$(next_source)
   cat > "$dir/apt/apt.conf" <<CONF
 Dir::Etc::sourcelist "$source";
@@ -49,7 +49,7 @@ CONF
   for f in "$dir"/x/usr/bin/* "$dir"/x/usr/sbin/*; do
     if [ -f "$f" ] && [ "${f##*/}" != runc ]; then ln -s "$f" "$dir/bin/${f##*/}"; fi
   done
-  for f in "$dir"/x/usr/libexec/docker/cli-plugins/*; do ln -s "$f" "$dir/docker-config/cli-plugins/"; done
+  for f in "$dir"/x/usr/libexec/docker/cli-plugins/*; do ln -s "$f" "$dir/cli-plugins/"; done
   rm -rf "$dir/debs" "$dir/apt"
   touch "$dir/bin/.complete"
 }
