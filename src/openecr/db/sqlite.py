@@ -31,10 +31,16 @@ _GROUP_LIMIT = 64
 _WAL_CHECKPOINT_PAGES = 4000
 
 
+def host_clock_us() -> int:
+    """The host's clock: all processes of an embedded deployment share the host."""
+    return time.time_ns() // 1000
+
+
 class SqliteConnection:
     """A connection that runs the portable SQL texts as they are."""
 
-    def __init__(self, path: Path, *, read_only: bool) -> None:
+    def __init__(self, path: Path, *, read_only: bool, clock_us: Callable[[], int] = host_clock_us) -> None:
+        self._clock_us = clock_us
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         self._raw = apsw.Connection(str(path), flags=flags, statementcachesize=256)
         self._raw.set_busy_timeout(30_000)
@@ -59,8 +65,8 @@ class SqliteConnection:
         return self._raw.changes()
 
     def clock_us(self) -> int:
-        """The host's clock: all processes of an embedded deployment share the host."""
-        return time.time_ns() // 1000
+        """The clock that the database was opened with."""
+        return self._clock_us()
 
     def script(self, sql: str) -> None:
         """Run several statements without parameters."""
@@ -93,12 +99,13 @@ class _Waiting:
 class SqliteDatabase:
     """One process's view of the embedded database."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock_us: Callable[[], int] = host_clock_us) -> None:
         if tuple(int(part) for part in apsw.sqlite_lib_version().split(".")) < SAFE_SQLITE:
             raise DatabaseUnusable(
                 f"SQLite {apsw.sqlite_lib_version()} can corrupt this database; install apsw with SQLite 3.51.3 or newer"
             )
-        self._reader = SqliteConnection(path, read_only=False)
+        self._clock_us = clock_us
+        self._reader = SqliteConnection(path, read_only=False, clock_us=clock_us)
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._path = path
         self._thread = threading.Thread(target=self._write_forever, name="openecr-writer", daemon=True)
@@ -126,7 +133,7 @@ class SqliteDatabase:
         self._reader.close()
 
     def _write_forever(self) -> None:
-        connection = SqliteConnection(self._path, read_only=False)
+        connection = SqliteConnection(self._path, read_only=False, clock_us=self._clock_us)
         lock = os.open(write_lock_path(self._path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             while (group := self._next_group()) is not None:
