@@ -38,6 +38,8 @@ class Strictness:
     """Whether pushing an image again under the tag it has is told as an error."""
     known_layer_is_error: bool
     """Whether completing an upload of a layer that is there is told as an error."""
+    layerless_images: bool
+    """Whether an image may have no layers."""
 
 
 API = Strictness(
@@ -45,9 +47,14 @@ API = Strictness(
     minimum_part_bytes=5 * 1024 * 1024,
     identical_image_is_error=True,
     known_layer_is_error=True,
+    layerless_images=False,
 )
 OCI = Strictness(
-    empty_layers=True, minimum_part_bytes=0, identical_image_is_error=False, known_layer_is_error=False
+    empty_layers=True,
+    minimum_part_bytes=0,
+    identical_image_is_error=False,
+    known_layer_is_error=False,
+    layerless_images=True,
 )
 
 

@@ -1,8 +1,8 @@
 """Names of things, parsed once where they enter: repository, tag, digest, registry, ARN."""
 
+import hashlib
 import re
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Self
 
 REPOSITORY_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
@@ -36,9 +36,9 @@ class Digest:
         return cls(bytes((known[0],)) + bytes.fromhex(value))
 
     @classmethod
-    def of(cls, content: bytes) -> Self:
-        """The sha256 digest of some bytes."""
-        return cls(b"\x01" + sha256(content).digest())
+    def of(cls, content: bytes, algorithm: str = "sha256") -> Self:
+        """The digest of some bytes."""
+        return cls.from_raw(algorithm, hashlib.new(algorithm, content).digest())
 
     @classmethod
     def from_raw(cls, algorithm: str, raw: bytes) -> Self:

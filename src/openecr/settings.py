@@ -64,8 +64,6 @@ class Settings:
     """Life of a presigned layer URL."""
     token_seconds: int = 43_200
     """Life of a registry token; 12 hours on ECR."""
-    identical_push: str = "refuse"
-    """Pushing the identical image to an immutable tag: ``refuse`` as ECR does, ``accept`` for retries in CI."""
     body_budget_bytes: int = 64 * 1024 * 1024
     """Room for api-plane bodies that one worker holds at once; beyond it requests wait, then are throttled."""
     access_log: bool = True
@@ -81,8 +79,6 @@ class Settings:
             raise SettingsError("--tls-cert and --tls-key belong together; give both")
         if self.tls and self.tls_cert:
             raise SettingsError("--tls makes openecr's own certificate; leave it out when you give --tls-cert")
-        if self.identical_push not in ("refuse", "accept"):
-            raise SettingsError("identical_push is 'refuse' or 'accept'")
         if not (self.account_id.isascii() and self.account_id.isdigit() and len(self.account_id) == 12):
             raise SettingsError(f"account id '{self.account_id}' is not 12 digits")
         if self.url is not None:

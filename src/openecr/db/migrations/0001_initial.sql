@@ -69,6 +69,8 @@ CREATE TABLE repository (
     scan_on_push BIGINT NOT NULL,
     encryption_type TEXT NOT NULL,
     kms_key TEXT,
+    -- A deleted repository keeps its rows under a name that no client can spell, until it is undeleted or purged.
+    trashed_us BIGINT,
     UNIQUE (registry_key, name)
 ) {table};
 

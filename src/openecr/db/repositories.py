@@ -1,0 +1,150 @@
+"""Repositories and their resource tags."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from openecr.db.connection import Connection, Row
+from openecr.names import RegistryName
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository's row."""
+
+    key: int
+    registry_key: int
+    registry: RegistryName
+    name: str
+    created_us: int
+    tag_mutability: str
+    mutability_filters: str
+    scan_on_push: bool
+    encryption_type: str
+    kms_key: str | None
+
+    @property
+    def encryption_key(self) -> str:
+        """What deduplication is scoped to: blobs under different keys are never shared."""
+        return f"{self.encryption_type}:{self.kms_key or ''}"
+
+
+_COLUMNS = (
+    "r.id, r.registry_key, g.account_id, g.region, r.name, r.created_us, r.tag_mutability, r.mutability_filters,"
+    " r.scan_on_push, r.encryption_type, r.kms_key"
+)
+_FIND = (
+    f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"  # noqa: S608 - constant columns
+    " WHERE g.account_id = :account_id AND g.region = :region AND r.name = :name AND r.trashed_us IS NULL"
+)
+_LIST = (
+    f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"  # noqa: S608 - constant columns
+    " WHERE g.account_id = :account_id AND g.region = :region AND r.name > :after AND r.trashed_us IS NULL ORDER BY r.name LIMIT :most"
+)
+
+
+def find(db: Connection, registry: RegistryName, name: str) -> Repository | None:
+    """The repository of this name."""
+    found = db.row(_FIND, account_id=registry.account_id, region=registry.region, name=name)
+    return None if found is None else _record(found)
+
+
+def list_after(db: Connection, registry: RegistryName, after: str, most: int) -> list[Repository]:
+    """Up to ``most`` repositories by name, after a name."""
+    rows = db.rows(_LIST, account_id=registry.account_id, region=registry.region, after=after, most=most)
+    return [_record(row) for row in rows]
+
+
+def insert(
+    db: Connection,
+    *,
+    registry_key: int,
+    name: str,
+    now_us: int,
+    tag_mutability: str,
+    mutability_filters: str,
+    scan_on_push: bool,
+    encryption_type: str,
+    kms_key: str | None,
+) -> bool:
+    """Make a repository; False where the name is taken, whoever races."""
+    return bool(
+        db.run(
+            "INSERT INTO repository (registry_key, name, created_us, tag_mutability, mutability_filters, scan_on_push,"
+            " encryption_type, kms_key) VALUES (:registry_key, :name, :now_us, :tag_mutability, :mutability_filters,"
+            " :scan_on_push, :encryption_type, :kms_key) ON CONFLICT (registry_key, name) DO NOTHING",
+            registry_key=registry_key,
+            name=name,
+            now_us=now_us,
+            tag_mutability=tag_mutability,
+            mutability_filters=mutability_filters,
+            scan_on_push=int(scan_on_push),
+            encryption_type=encryption_type,
+            kms_key=kms_key,
+        )
+    )
+
+
+def set_mutability(db: Connection, key: int, tag_mutability: str, mutability_filters: str) -> None:
+    """Replace the tag mutability and its exclusion filters."""
+    db.run(
+        "UPDATE repository SET tag_mutability = :tag_mutability, mutability_filters = :mutability_filters"
+        " WHERE id = :key",
+        key=key,
+        tag_mutability=tag_mutability,
+        mutability_filters=mutability_filters,
+    )
+
+
+def set_scan_on_push(db: Connection, key: int, scan_on_push: bool) -> None:
+    """Replace the repository's own scan-on-push flag."""
+    db.run("UPDATE repository SET scan_on_push = :on WHERE id = :key", key=key, on=int(scan_on_push))
+
+
+def move_to_trash(db: Connection, key: int, now_us: int) -> None:
+    """Hide a repository with all that it holds, in one row: ``#`` is in no name that a client can spell."""
+    db.run("UPDATE repository SET name = name || '#' || id, trashed_us = :now_us WHERE id = :key", key=key, now_us=now_us)
+
+
+def restore(db: Connection, key: int, name: str) -> bool:
+    """Take a repository out of the trash under its name; False where the name is taken meanwhile."""
+    taken = db.row(
+        "SELECT 1 FROM repository WHERE name = :name AND registry_key ="
+        " (SELECT registry_key FROM repository WHERE id = :key)",
+        name=name,
+        key=key,
+    )
+    if taken is not None:
+        return False
+    return bool(db.run("UPDATE repository SET name = :name, trashed_us = NULL WHERE id = :key", key=key, name=name))
+
+
+def resource_tags(db: Connection, key: int) -> list[tuple[str, str]]:
+    """(key, value) of every resource tag, in the order they were first given."""
+    rows = db.rows(
+        "SELECT tag_key, tag_value FROM resource_tag WHERE repository_key = :key ORDER BY position, tag_key", key=key
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def put_resource_tags(db: Connection, key: int, tags: Sequence[tuple[str, str]]) -> None:
+    """Add tags, or overwrite the values of those whose key is there."""
+    for position, (tag_key, tag_value) in enumerate(tags):
+        db.run(
+            "INSERT INTO resource_tag (repository_key, tag_key, tag_value, position) VALUES (:key, :tag_key,"
+            " :tag_value, (SELECT COALESCE(MAX(position), 0) + 1 FROM resource_tag WHERE repository_key = :key)"
+            " + :position) ON CONFLICT (repository_key, tag_key) DO UPDATE SET tag_value = excluded.tag_value",
+            key=key,
+            tag_key=tag_key,
+            tag_value=tag_value,
+            position=position,
+        )
+
+
+def delete_resource_tags(db: Connection, key: int, tag_keys: Sequence[str]) -> None:
+    """Remove tags by key; one that is not there is no error."""
+    for tag_key in tag_keys:
+        db.run("DELETE FROM resource_tag WHERE repository_key = :key AND tag_key = :tag_key", key=key, tag_key=tag_key)
+
+
+def _record(row: Row) -> Repository:
+    return Repository(row[0], row[1], RegistryName(row[2], row[3]), *row[4:8], bool(row[8]), row[9], row[10])

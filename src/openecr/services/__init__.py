@@ -1,0 +1,1 @@
+"""The operations, a folder per AWS service, named as botocore names it."""

@@ -1,0 +1,155 @@
+"""Images and tags go to the trash, on both planes through ``delete``."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from openecr.call import Call, decision, operation
+from openecr.db import images, layers, trash
+from openecr.db.images import Image
+from openecr.db.repositories import Repository
+from openecr.errors import ImageReferenced, ManifestUnknown
+from openecr.names import Digest
+from openecr.services.ecr import image_ids
+from openecr.services.ecr.image_ids import Failure, ImageId
+from openecr.services.ecr.repositories import require
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The ids that one asked id removed."""
+
+    image_ids: list[dict[str, str]]
+
+
+def delete(call: Call, repository: Repository, wanted: ImageId, reason: str) -> Deleted | Failure:
+    """Delete by tag or digest, as BatchDeleteImage does (reference §3.4).
+
+    By tag: the tag goes, and with the last tag the image. By digest, or by both where they agree: the image goes with
+    all its tags. An image that an index names stays, by tag too where the tag is its last.
+    """
+    if wanted.tag is not None:
+        image = images.find_tagged(call.db, repository.key, wanted.tag)
+        if image is not None and wanted.digest is not None and image.digest != wanted.digest.stored:
+            return image_ids.mismatch(wanted.asked)
+    else:
+        image = images.find(call.db, repository.key, wanted.digest.stored) if wanted.digest else None
+    if image is None:
+        return image_ids.not_found(wanted.asked)
+    tags = images.tags_of(call.db, image.key)
+    if wanted.tag is not None and wanted.digest is None and len(tags) > 1:
+        return _untag(call, repository, image, wanted.tag, reason)
+    parents = images.parents_of(call.db, image.key)
+    if parents:
+        named = ", ".join(str(Digest(parent)) for parent in parents)
+        return Failure(
+            wanted.asked,
+            "ImageReferencedByManifestList",
+            f"Requested image referenced by manifest list: [{named}]",
+        )
+    return _remove(call, repository, image, tags, reason)
+
+
+def _untag(call: Call, repository: Repository, image: Image, tag: str, reason: str) -> Deleted:
+    _to_trash(call, repository, image, trash.TAG, [tag], reason)
+    images.delete_tag(call.db, repository.key, tag)
+    return Deleted([{"imageDigest": str(Digest(image.digest)), "imageTag": tag}])
+
+
+def _remove(call: Call, repository: Repository, image: Image, tags: list[str], reason: str) -> Deleted:
+    _to_trash(call, repository, image, trash.IMAGE, tags, reason)
+    images.delete(call.db, image.key)
+    digest = {"imageDigest": str(Digest(image.digest))}
+    return Deleted([digest | {"imageTag": tag} for tag in tags] or [digest])
+
+
+def _to_trash(call: Call, repository: Repository, image: Image, kind: str, tags: list[str], reason: str) -> None:
+    whole = kind == trash.IMAGE
+    trash.put(
+        call.db,
+        registry_key=repository.registry_key,
+        repository_name=repository.name,
+        kind=kind,
+        digest=image.digest,
+        tags=tags,
+        document={"mediaType": image.media_type, "pushedUs": image.pushed_us, "everTagged": image.ever_tagged},
+        manifest=images.manifest_of(call.db, image.key) if whole else None,
+        layers=layers.of_image(call.db, image.key) if whole else (),
+        deleted_us=call.now_us,
+        deleted_by=call.caller.arn,
+        reason=reason,
+    )
+
+
+@operation("BatchDeleteImage", writes=True)
+def batch_delete_image(
+    call: Call,
+    *,
+    repository_name: str,
+    image_ids: list[dict[str, str]],  # noqa: A002 - the model's name
+    registry_id: str | None = None,
+) -> dict[str, Any]:
+    """Delete several images or tags; an index may go with its members in one request, in any order."""
+    repository = require(call, repository_name, registry_id)
+    deleted: list[dict[str, str]] = []
+    outcome = _delete_all(call, repository, image_ids, deleted)
+    return {"imageIds": deleted, "failures": [failure.render() for failure in outcome]}
+
+
+def _delete_all(
+    call: Call, repository: Repository, asked: list[dict[str, str]], deleted: list[dict[str, str]]
+) -> list[Failure]:
+    """Delete until nothing more gives way: a member goes once its index went. Ids are judged before any is deleted."""
+    failures: list[Failure] = []
+    waiting: list[ImageId] = []
+    for item in asked:
+        wanted = image_ids.parse(item)
+        if isinstance(wanted, Failure):
+            failures.append(wanted)
+        else:
+            waiting.append(wanted)
+    gone: set[str] = set()
+    while waiting:
+        refused: list[tuple[ImageId, Failure]] = []
+        for wanted in waiting:
+            outcome = delete(call, repository, wanted, "BatchDeleteImage")
+            if isinstance(outcome, Deleted):
+                deleted += outcome.image_ids
+                gone.update(outcome.image_ids[0].get("imageDigest", "") for _ in (0,) if outcome.image_ids)
+                gone.update(item["imageTag"] for item in outcome.image_ids if "imageTag" in item)
+            elif outcome.code == "ImageReferencedByManifestList":
+                refused.append((wanted, outcome))
+            elif not _went_in_this_request(wanted, gone):
+                failures.append(outcome)
+        if len(refused) == len(waiting):
+            return failures + [failure for _, failure in refused]
+        waiting = [wanted for wanted, _ in refused]
+    return failures
+
+
+def _went_in_this_request(wanted: ImageId, gone: set[str]) -> bool:
+    """Whether an id finds nothing only because an earlier id of the request took it: list-images names an image once
+    per tag, and its digest may take every tag."""
+    return (wanted.tag in gone if wanted.tag is not None else False) or (
+        wanted.digest is not None and str(wanted.digest) in gone
+    )
+
+
+@decision("ecr:BatchDeleteImage", writes=True)
+def delete_manifest(
+    call: Call, *, repository_name: str, reference: Digest | str, registry_id: str | None = None
+) -> None:
+    """``DELETE /v2/{name}/manifests/{reference}``: BatchDeleteImage of one id.
+
+    Raises:
+        ManifestUnknown, ImageReferenced
+    """
+    repository = require(call, repository_name, registry_id)
+    if isinstance(reference, str):
+        wanted = ImageId({"imageTag": reference}, None, reference)
+    else:
+        wanted = ImageId({"imageDigest": str(reference)}, reference, None)
+    outcome = delete(call, repository, wanted, "BatchDeleteImage")
+    if isinstance(outcome, Failure):
+        if outcome.code == "ImageReferencedByManifestList":
+            raise ImageReferenced(parents=outcome.reason.partition("[")[2].removesuffix("]"))
+        raise ManifestUnknown

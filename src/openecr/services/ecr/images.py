@@ -1,0 +1,322 @@
+"""Images: push and pull. Both planes push through ``push`` and pull through ``pull``."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from openecr.call import Call, decision, operation
+from openecr.db import images, layers
+from openecr.db.repositories import Repository
+from openecr.errors import (
+    ImageAlreadyExists,
+    ImageDigestDoesNotMatch,
+    ImageTagAlreadyExists,
+    InvalidParameter,
+    LayersNotFound,
+    LimitExceeded,
+    ManifestUnknown,
+    ReferencedImagesNotFound,
+)
+from openecr.manifest import (
+    EMPTY_CONFIG,
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    Descriptor,
+    Manifest,
+    ManifestRefused,
+    convert,
+    parse,
+    platform_member,
+)
+from openecr.names import Digest, is_image_tag
+from openecr.services.ecr.mutability_rules import may_move
+from openecr.services.ecr.registry import IDENTICAL_PUSH, account_setting
+from openecr.services.ecr.repositories import mutability_filters, require
+
+MOST_TAGS_PER_IMAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What became of a push."""
+
+    registry_id: str
+    digest: Digest
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """A manifest to serve."""
+
+    digest: Digest
+    media_type: str
+    content: bytes
+
+
+def push(
+    call: Call,
+    *,
+    repository_name: str,
+    content: bytes,
+    registry_id: str | None = None,
+    media_type: str | None = None,
+    tags: tuple[str, ...] = (),
+    digest: Digest | None = None,
+) -> Pushed:
+    """Commit an image: manifest, references and tags in one transaction.
+
+    Args:
+        content: the manifest as the client sent it; kept byte for byte.
+        media_type: what the request says the manifest is, without parameters.
+        tags: every tag to point at the image; none pushes it untagged.
+        digest: the digest that the client gave; the image's identity where its algorithm is not sha256.
+    Raises:
+        the errors of PutImage, in the reference's order (§3.4): manifest, digest, layers, images, duplicate,
+        immutability, quota.
+    """
+    repository = require(call, repository_name, registry_id)
+    manifest = _read(call, content, media_type)
+    identity = _identity(call, repository, content, digest)
+    blobs = _require_layers(call, repository, manifest)
+    children, blob_members = _require_members(call, repository, manifest)
+    existing = images.find(call.db, repository.key, identity.stored)
+    _refuse_taken_tags(call, repository, identity, existing, tags)
+    if existing is None:
+        image_key = images.insert(
+            call.db,
+            repository_key=repository.key,
+            digest=identity.stored,
+            media_type=manifest.media_type,
+            artifact_type=manifest.artifact_type,
+            config_media_type=manifest.config.media_type if manifest.config else None,
+            subject_digest=manifest.subject.stored if manifest.subject else None,
+            annotations=orjson.dumps(manifest.annotations).decode() if manifest.annotations else None,
+            image_size_bytes=_image_size_bytes(call, manifest, children),
+            pushed_us=call.now_us,
+            manifest=content,
+            ever_tagged=bool(tags),
+        )
+        images.insert_references(call.db, image_key, [*blobs, *blob_members], children)
+    else:
+        image_key = existing.key
+    for tag in tags:
+        images.set_tag(call.db, repository.key, tag, image_key, call.now_us)
+    if tags and images.count_tags(call.db, image_key) > MOST_TAGS_PER_IMAGE:
+        raise LimitExceeded(
+            message=f"Adding tag '{tags[-1]}' to an image in the repository with name '{repository.name}' in registry "
+            f"with id '{repository.registry.account_id}' exceeds the maximum allowed number of tags per image which "
+            f"is '{MOST_TAGS_PER_IMAGE}'"
+        )
+    return Pushed(repository.registry.account_id, identity, manifest)
+
+
+push_image = decision("ecr:PutImage", writes=True)(push)
+"""``PUT /v2/{name}/manifests/{reference}``."""
+
+
+@operation("PutImage", writes=True)
+def put_image(
+    call: Call,
+    *,
+    repository_name: str,
+    image_manifest: str,
+    registry_id: str | None = None,
+    image_manifest_media_type: str | None = None,
+    image_tag: str | None = None,
+    image_digest: str | None = None,
+) -> dict[str, Any]:
+    """Store an image, and point a tag at it."""
+    if image_tag is not None and not is_image_tag(image_tag):
+        raise InvalidParameter(
+            parameter="imageTag", constraint="must satisfy regular expression '[a-zA-Z0-9_][a-zA-Z0-9._-]*'"
+        )
+    digest = Digest.parse(image_digest) if image_digest is not None else None
+    if image_digest is not None and digest is None:
+        raise InvalidParameter(
+            parameter="imageDigest", constraint="must satisfy regular expression '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'"
+        )
+    pushed = push(
+        call,
+        repository_name=repository_name,
+        registry_id=registry_id,
+        content=image_manifest.encode(),
+        media_type=image_manifest_media_type,
+        tags=(image_tag,) if image_tag is not None else (),
+        digest=digest,
+    )
+    return {
+        "image": {
+            "registryId": pushed.registry_id,
+            "repositoryName": repository_name,
+            "imageId": {"imageDigest": str(pushed.digest), "imageTag": image_tag},
+            "imageManifest": image_manifest,
+            "imageManifestMediaType": pushed.manifest.media_type,
+        }
+    }
+
+
+def pull(
+    call: Call,
+    *,
+    repository_name: str,
+    reference: Digest | str,
+    accepted: frozenset[str],
+    registry_id: str | None = None,
+    counts: bool = True,
+) -> Pulled:
+    """The manifest of a digest or tag, in a form that the client accepts where ECR has one.
+
+    Args:
+        accepted: media types that the client takes; empty where it does not say.
+        counts: whether this is a pull (GET), or only a look (HEAD).
+    Raises:
+        RepositoryNotFound, ManifestUnknown
+    """
+    registry = call.registry(registry_id)
+    by_tag = isinstance(reference, str)
+    found = (
+        images.pull_by_tag(call.db, registry, repository_name, reference)
+        if isinstance(reference, str)
+        else images.pull_by_digest(call.db, registry, repository_name, reference.stored)
+    )
+    if found is None or found.status != "ACTIVE":
+        require(call, repository_name, registry_id)
+        raise ManifestUnknown
+    if counts:
+        call.deployment.note_pull(found.key, call.now_us)
+    pulled = Pulled(Digest(found.digest), found.media_type, found.manifest)
+    if not by_tag or not accepted or pulled.media_type in accepted:
+        return pulled
+    return _acceptable(call, repository_name, registry_id, pulled, accepted)
+
+
+pull_image = decision("ecr:BatchGetImage", writes=False)(pull)
+"""``GET`` and ``HEAD /v2/{name}/manifests/{reference}``."""
+
+
+def _acceptable(
+    call: Call, repository_name: str, registry_id: str | None, pulled: Pulled, accepted: frozenset[str]
+) -> Pulled:
+    """What ECR makes of a pull by tag whose stored type the client does not accept (reference §3.4)."""
+    if pulled.media_type in INDEX_TYPES:
+        member = platform_member(parse(pulled.content, pulled.media_type), "linux", "amd64")
+        if accepted & INDEX_TYPES or not accepted & MANIFEST_TYPES or member is None or not member.is_manifest:
+            return pulled
+        return pull(
+            call,
+            repository_name=repository_name,
+            registry_id=registry_id,
+            reference=member.digest,
+            accepted=accepted,
+        )
+    converted = convert(pulled.content, pulled.media_type, accepted)
+    if converted is None:
+        return pulled
+    content, media_type = converted
+    return Pulled(Digest.of(content), media_type, content)
+
+
+def _read(call: Call, content: bytes, media_type: str | None) -> Manifest:
+    try:
+        manifest = parse(content, media_type)
+    except ManifestRefused:
+        raise InvalidParameter(parameter="ImageManifest", constraint="Invalid JSON syntax") from None
+    layerless = not manifest.is_index and not manifest.layers and manifest.artifact_type is None
+    if layerless and not call.strictness.layerless_images:
+        raise InvalidParameter(parameter="ImageManifest", constraint="Image has to have at least 1 layer")
+    return manifest
+
+
+def _identity(call: Call, repository: Repository, content: bytes, given: Digest | None) -> Digest:
+    """The image's digest: the one that its pusher used, checked against the bytes."""
+    calculated = Digest.of(content, given.algorithm if given else "sha256")
+    if given is not None and given != calculated:
+        raise ImageDigestDoesNotMatch(
+            digest=given, repository=repository.name, registry_id=repository.registry.account_id
+        )
+    return calculated
+
+
+def _require_layers(call: Call, repository: Repository, manifest: Manifest) -> list[tuple[int, str]]:
+    """(layer key, media type) of config and layers, or the error that names every missing one."""
+    now_us = call.db.clock_us()
+    found = [(item, layers.find(call.db, repository.key, item.digest.stored, now_us)) for item in manifest.blobs]
+    missing = [str(item.digest) for item, layer in found if layer is None]
+    if missing:
+        raise LayersNotFound(
+            digests=", ".join(missing), repository=repository.name, registry_id=repository.registry.account_id
+        )
+    return [(layer.key, item.media_type) for item, layer in found if layer is not None]
+
+
+def _require_members(
+    call: Call, repository: Repository, manifest: Manifest
+) -> tuple[list[int], list[tuple[int, str]]]:
+    """Keys of the images that an index names, and (layer key, media type) of the blobs that it names."""
+    children: list[int] = []
+    blobs: list[tuple[int, str]] = []
+    missing: list[str] = []
+    for member in manifest.members:
+        image = images.find(call.db, repository.key, member.digest.stored)
+        if image is not None:
+            children.append(image.key)
+        elif (layer := _blob_member(call, repository, member)) is not None:
+            blobs.append((layer.key, member.media_type))
+        else:
+            missing.append(str(member.digest))
+    if missing:
+        raise ReferencedImagesNotFound(
+            digests=", ".join(missing), repository=repository.name, registry_id=repository.registry.account_id
+        )
+    return children, blobs
+
+
+def _blob_member(call: Call, repository: Repository, member: Descriptor) -> layers.Layer | None:
+    """The layer that an index names in place of an image, as BuildKit's cache indexes do."""
+    if member.is_manifest:
+        return None
+    return layers.find(call.db, repository.key, member.digest.stored, call.db.clock_us())
+
+
+def _refuse_taken_tags(
+    call: Call, repository: Repository, identity: Digest, existing: images.Image | None, tags: tuple[str, ...]
+) -> None:
+    """Refuse what is there already, where it is an error, and what an immutable tag forbids."""
+    for tag in tags:
+        holder = images.find_tagged(call.db, repository.key, tag)
+        if holder is None:
+            continue
+        identical = existing is not None and holder.key == existing.key
+        if identical and call.strictness.identical_image_is_error:
+            raise _already_exists(repository, identity, tag)
+        if may_move(repository.tag_mutability, mutability_filters(repository), tag):
+            continue
+        if not identical or account_setting(call, repository.registry, IDENTICAL_PUSH) == "REFUSED":
+            raise ImageTagAlreadyExists(tag=tag, repository=repository.name)
+    if not tags and existing is not None and call.strictness.identical_image_is_error:
+        raise _already_exists(repository, identity, None)
+
+
+def _already_exists(repository: Repository, identity: Digest, tag: str | None) -> ImageAlreadyExists:
+    return ImageAlreadyExists(
+        digest=identity,
+        tag=tag if tag is not None else "null",
+        repository=repository.name,
+        registry_id=repository.registry.account_id,
+    )
+
+
+def _image_size_bytes(call: Call, manifest: Manifest, children: list[int]) -> int:
+    """An image weighs its layers and config; an index the largest of its images."""
+    if manifest.is_index:
+        return images.largest_child_size_bytes(call.db, children)
+    return manifest.image_size_bytes
+
+
+def artifact_media_type(image: images.Image) -> str | None:
+    """What DescribeImages calls the artifact's media type (reference §3.4)."""
+    if image.artifact_type is not None and image.config_media_type in (None, EMPTY_CONFIG):
+        return image.artifact_type
+    return image.config_media_type

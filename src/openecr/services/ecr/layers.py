@@ -1,0 +1,178 @@
+"""Layers: are they there, where to download them, mounting them across repositories."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from openecr.access import layer_urls
+from openecr.call import Call, Flow, authorize, decision, flow, operation
+from openecr.db import layers, repositories
+from openecr.db.layers import Layer
+from openecr.db.repositories import Repository
+from openecr.errors import AccessDenied, LayerNotFound
+from openecr.names import DIGEST_FORM, Digest, repository_arn
+from openecr.services.ecr.registry import BLOB_MOUNTING, account_setting
+from openecr.services.ecr.repositories import require
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A layer that the client is about to be told of, and whether its promise must be made longer first."""
+
+    layer: Layer
+    media_type: str | None
+    promise_is_short: bool
+
+
+def promised_until_us(call: Call) -> int:
+    """The end of a promise that is made now."""
+    return call.db.clock_us() + call.settings.promise_seconds * 1_000_000
+
+
+def _told(call: Call, layer: Layer) -> Told:
+    half_us = call.settings.promise_seconds * 500_000
+    short = layer.promised_until_us - call.db.clock_us() < half_us
+    return Told(layer, layers.media_type(call.db, layer.key), short)
+
+
+@decision("ecr:BatchCheckLayerAvailability", writes=False)
+def _look(
+    call: Call, *, repository_name: str, digests: tuple[Digest, ...], registry_id: str | None = None
+) -> dict[Digest, Told]:
+    repository = require(call, repository_name, registry_id)
+    now_us = call.db.clock_us()
+    found = {digest: layers.find(call.db, repository.key, digest.stored, now_us) for digest in digests}
+    return {digest: _told(call, layer) for digest, layer in found.items() if layer is not None}
+
+
+@decision("ecr:BatchCheckLayerAvailability", writes=True)
+def _promise(
+    call: Call, *, repository_name: str, digests: tuple[Digest, ...], registry_id: str | None = None
+) -> dict[Digest, Told]:
+    """Extend the promises of the layers that are still there, in a committed write before the answer."""
+    repository = require(call, repository_name, registry_id)
+    now_us = call.db.clock_us()
+    kept: dict[Digest, Told] = {}
+    for digest in digests:
+        layer = layers.find(call.db, repository.key, digest.stored, now_us)
+        if layer is not None:
+            layers.extend_promise(call.db, layer.key, promised_until_us(call))
+            kept[digest] = _told(call, layer)
+    return kept
+
+
+async def check(
+    moving: Flow, *, repository_name: str, digests: tuple[Digest, ...], registry_id: str | None = None
+) -> dict[Digest, Told]:
+    """Which of these layers the repository holds; each stays for the promised time from now (design §6)."""
+    found = await moving.run(_look, repository_name=repository_name, digests=digests, registry_id=registry_id)
+    short = tuple(digest for digest, told in found.items() if told.promise_is_short)
+    if short:
+        kept = await moving.run(_promise, repository_name=repository_name, digests=short, registry_id=registry_id)
+        found = {digest: told for digest, told in found.items() if digest not in short or digest in kept}
+    return found
+
+
+@flow("BatchCheckLayerAvailability")
+async def batch_check_layer_availability(
+    moving: Flow, *, repository_name: str, layer_digests: list[str], registry_id: str | None = None
+) -> dict[str, Any]:
+    """Each digest's availability; an unknown one is UNAVAILABLE, a malformed one a failure."""
+    failures = [_malformed(text) for text in layer_digests if not DIGEST_FORM.fullmatch(text)]
+    asked = [text for text in layer_digests if DIGEST_FORM.fullmatch(text)]
+    parsed = {text: Digest.parse(text) for text in asked}
+    found = await check(
+        moving,
+        repository_name=repository_name,
+        digests=tuple(dict.fromkeys(digest for digest in parsed.values() if digest is not None)),
+        registry_id=registry_id,
+    )
+    answers: list[dict[str, Any]] = []
+    for text in asked:
+        digest = parsed[text]
+        told = found.get(digest) if digest is not None else None
+        answer: dict[str, Any] = {"layerDigest": text, "layerAvailability": "AVAILABLE" if told else "UNAVAILABLE"}
+        if told is not None:
+            answer |= {"layerSize": told.layer.size_bytes, "mediaType": told.media_type}
+        answers.append(answer)
+    return {"layers": answers, "failures": failures}
+
+
+def _malformed(text: str) -> dict[str, Any]:
+    if not text:
+        reason = "Invalid request parameters: layer digest cannot be null"
+        return {"layerDigest": text, "failureCode": "MissingLayerDigest", "failureReason": reason}
+    reason = "Invalid request parameters: layer digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'"
+    return {"layerDigest": text, "failureCode": "InvalidLayerDigest", "failureReason": reason}
+
+
+def locate(call: Call, *, repository_name: str, digest: Digest, registry_id: str | None = None) -> str:
+    """The path of a presigned URL for a layer of this repository, for that blob alone.
+
+    Raises:
+        RepositoryNotFound, LayerNotFound
+    """
+    registry = call.registry(registry_id)
+    layer = layers.find_for_pull(call.db, registry, repository_name, digest.stored, call.db.clock_us())
+    if layer is None:
+        repository = require(call, repository_name, registry_id)
+        raise LayerNotFound(digest=digest, repository=repository.name, registry_id=registry.account_id)
+    expires_us = call.now_us + call.settings.layer_url_seconds * 1_000_000
+    return layer_urls.presign(call.deployment.keyring, layer.object_id, expires_us)
+
+
+locate_layer = decision("ecr:GetDownloadUrlForLayer", writes=False)(locate)
+"""``GET /v2/{name}/blobs/{digest}``."""
+
+
+@operation("GetDownloadUrlForLayer", writes=False)
+def get_download_url_for_layer(
+    call: Call, *, repository_name: str, layer_digest: str, registry_id: str | None = None
+) -> dict[str, Any]:
+    """An absolute presigned URL for a layer."""
+    digest = Digest.parse(layer_digest)
+    if digest is None:
+        repository = require(call, repository_name, registry_id)
+        raise LayerNotFound(
+            digest=layer_digest, repository=repository.name, registry_id=repository.registry.account_id
+        )
+    path = locate(call, repository_name=repository_name, registry_id=registry_id, digest=digest)
+    return {"downloadUrl": call.origin.base_url + path, "layerDigest": layer_digest}
+
+
+@decision("ecr:InitiateLayerUpload", writes=True)
+def mount_layer(
+    call: Call, *, repository_name: str, source_name: str, digest: Digest, registry_id: str | None = None
+) -> bool:
+    """Link a layer of another repository of the same registry; False where an ordinary upload must follow.
+
+    ECR's rules (user guide, "Blob mounting"): off until the account setting allows it, within one registry, between
+    repositories with the same encryption. Who may not read the source learns nothing: the answer is that of a layer
+    that is not there.
+    """
+    target = require(call, repository_name, registry_id)
+    authorize(call, "ecr:CompleteLayerUpload", [repository_arn(target.registry, target.name)])
+    if account_setting(call, target.registry, BLOB_MOUNTING) != "ENABLED":
+        return False
+    source = _readable_source(call, target, source_name)
+    if source is None or source.encryption_key != target.encryption_key:
+        return False
+    layer = layers.find(call.db, source.key, digest.stored, call.db.clock_us())
+    if layer is None:
+        return False
+    layers.link(
+        call.db,
+        target.key,
+        digest.stored,
+        layer.blob_key,
+        promised_until_us=promised_until_us(call),
+        now_us=call.db.clock_us(),
+    )
+    return True
+
+
+def _readable_source(call: Call, target: Repository, source_name: str) -> Repository | None:
+    try:
+        authorize(call, "ecr:GetDownloadUrlForLayer", [repository_arn(target.registry, source_name)])
+    except AccessDenied:
+        return None
+    return repositories.find(call.db, target.registry, source_name)
