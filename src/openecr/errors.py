@@ -175,6 +175,17 @@ class InvalidDigest(RegistryError):
     )
 
 
+class InvalidName(RegistryError):
+    """The repository name in a URL is outside the grammar."""
+
+    code = "InvalidParameterException"
+    oci = ("NAME_INVALID", 400)
+    template = (
+        "Invalid parameter at 'repositoryName' failed to satisfy constraint: 'must satisfy regular expression "
+        "'(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*''"
+    )
+
+
 # Repositories.
 
 

@@ -12,7 +12,7 @@ from openecr.errors import ConflictingParameters, ImageNotFound, ManifestUnknown
 from openecr.names import Digest
 from openecr.services.ecr import image_ids
 from openecr.services.ecr.images import artifact_media_type, pull
-from openecr.services.ecr.pages import Page, page
+from openecr.services.ecr.pages import Names, Page, page
 from openecr.services.ecr.repositories import require
 
 _START: list[str | int] = [-1, ""]
@@ -315,3 +315,13 @@ def _referrer(image: Image) -> dict[str, Any]:
 def referrer_type(image: Image) -> str | None:
     """The artifact type that a referrer is listed under: its own, else its config's media type (OCI 1.1)."""
     return image.artifact_type or image.config_media_type
+
+
+@decision("ecr:ListImages", writes=False)
+def list_tags(
+    call: Call, *, repository_name: str, after: str, most: int, registry_id: str | None = None
+) -> Names:
+    """``GET /v2/{name}/tags/list``: up to ``most`` tags in byte order, after one that need not exist."""
+    repository = require(call, repository_name, registry_id)
+    found = images.tags_after(call.db, repository.key, after, most + 1)
+    return Names(found[:most], len(found) > most)

@@ -21,6 +21,14 @@ class Page(Generic[T]):
     next_token: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A page of names in byte order, continued after its last."""
+
+    items: list[str]
+    has_more: bool
+
+
 def page(
     call: Call,
     operation_name: str,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from openecr.access import tokens
-from openecr.call import Call, no_resource, operation
+from openecr.call import Call, decision, no_resource, operation
 from openecr.db import registries
 from openecr.errors import ValidationFailed
 from openecr.names import RegistryName
@@ -62,6 +62,12 @@ def put_account_setting(call: Call, *, name: str, value: str) -> dict[str, Any]:
     registry_key = registries.require_key(call.db, call.registry(), call.now_us)
     registries.put_setting(call.db, registry_key, name, value)
     return {"name": name, "value": value}
+
+
+@decision("ecr:GetAuthorizationToken", writes=False, resources=no_resource)
+def is_served(call: Call) -> bool:
+    """Whether this deployment has the addressed registry's account."""
+    return registries.account_exists(call.db, call.registry().account_id)
 
 
 def account_setting(call: Call, registry: RegistryName, name: str) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from openecr.call import Call, operation
+from openecr.call import Call, decision, operation
 from openecr.db import images, registries, repositories, trash
 from openecr.db.repositories import Repository
 from openecr.errors import (
@@ -18,7 +18,7 @@ from openecr.names import RegistryName, partition_of, repository_arn
 from openecr.services.ecr import resource_tags
 from openecr.services.ecr.addresses import repository_uri
 from openecr.services.ecr.mutability_rules import MODES, MOST_WILDCARDS
-from openecr.services.ecr.pages import page
+from openecr.services.ecr.pages import Names, page
 
 AWS_MANAGED_KEY = "aws/ecr"
 
@@ -160,6 +160,13 @@ def put_image_scanning_configuration(
         "repositoryName": repository.name,
         "imageScanningConfiguration": {"scanOnPush": scan_on_push},
     }
+
+
+@decision("ecr:DescribeRepositories", writes=False)
+def catalog(call: Call, *, after: str, most: int, registry_id: str | None = None) -> Names:
+    """``GET /v2/_catalog``: up to ``most`` repositories of a registry by name, after a name."""
+    found = repositories.list_after(call.db, call.registry(registry_id), after, most + 1)
+    return Names([repository.name for repository in found[:most]], len(found) > most)
 
 
 def render(call: Call, repository: Repository) -> dict[str, Any]:

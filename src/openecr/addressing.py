@@ -1,0 +1,85 @@
+"""Which plane, account and region a request means: one pure function of host, path and headers (design §3).
+
+    {account}.dkr.ecr.{region}.{domain}  {account}.dkr-ecr.{region}.on.aws      dkr, that registry
+    any other host: /v2/{account}.{region}/name                                 dkr, that registry
+                    /v2/name                                                    dkr, the default registry
+    prod-{region}-starport-layer-bucket.s3.{region}.{domain}, or /layers/...    layers
+    POST / with X-Amz-Target or a form body                                     api
+    /livez, /readyz                                                             health
+
+A host name decides what a request addresses and never how answers name this server.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from openecr.names import REGISTRY_COMPONENT, RegistryName
+
+_REGISTRY_HOST = re.compile(r"([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.[a-z0-9.-]+", re.IGNORECASE)
+_LAYER_HOST = re.compile(r"prod-([a-z0-9-]+)-starport-layer-bucket\.s3\.([a-z0-9-]+)\.[a-z0-9.-]+", re.IGNORECASE)
+_PUBLIC_HOSTS = frozenset(("public.ecr.aws", "ecr-public.aws.com"))
+
+
+class Plane(Enum):
+    """A front door."""
+
+    API = "api"
+    DKR = "dkr"
+    PUBLIC = "public"
+    LAYERS = "layers"
+    HEALTH = "health"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a request means."""
+
+    plane: Plane
+    registry: RegistryName
+    path: str
+    """On the dkr plane the path without the part that addressed the registry."""
+    prefix: str = ""
+    """That part, for links back: ``/123456789012.eu-west-1``."""
+    by_host: bool = False
+    """Whether the host name addressed the registry; then an account or region that is not served is 404."""
+
+
+def address(host: str, method: str, path: str, default: RegistryName) -> Address:
+    """Where a request goes.
+
+    Args:
+        host: the Host header, with or without a port.
+        path: the raw path, percent-encoded as received.
+        default: the registry that a plain host addresses.
+    """
+    name = _without_port(host)
+    if path in ("/livez", "/readyz"):
+        return Address(Plane.HEALTH, default, path)
+    if path.startswith("/layers/") or _LAYER_HOST.fullmatch(name):
+        return Address(Plane.LAYERS, default, path)
+    if path == "/v2" or path.startswith("/v2/"):
+        return _dkr(name, path, default)
+    if method == "POST":
+        return Address(Plane.API, default, path)
+    return Address(Plane.NONE, default, path)
+
+
+def _dkr(name: str, path: str, default: RegistryName) -> Address:
+    if name in _PUBLIC_HOSTS or path.startswith("/v2/public.ecr.aws/"):
+        return Address(Plane.PUBLIC, default, path)
+    found = _REGISTRY_HOST.fullmatch(name)
+    if found is not None:
+        return Address(Plane.DKR, RegistryName(found[1], found[2].lower()), path, by_host=True)
+    first, separator, rest = path.removeprefix("/v2/").partition("/")
+    component = REGISTRY_COMPONENT.fullmatch(first) if separator else None
+    if component is not None:
+        return Address(Plane.DKR, RegistryName(component[1], component[2]), f"/v2/{rest}", f"/{first}")
+    return Address(Plane.DKR, default, path)
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0].lower()

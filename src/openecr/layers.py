@@ -1,0 +1,121 @@
+"""The layers plane: presigned GET of one blob, with ranges. It has the place that S3 has in ECR.
+
+The URL is the right: no credentials are read here, and none are needed. What cannot be served is answered as S3 answers
+it, in XML.
+"""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
+
+from openecr.access import layer_urls
+from openecr.blobs.store import ObjectMissing
+from openecr.call import Deployment
+from openecr.db.layers import Blob, find_object
+from openecr.names import UPLOAD_ID
+from openecr.oci.http import Receive, Scope, Send
+
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class LayersPlane:
+    """Answers ``/layers/{object id}``."""
+
+    deployment: Deployment
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send, path: str, headers: dict[bytes, bytes]) -> int:
+        """Serve the object, whole or in part; the status sent."""
+        if scope["method"] not in ("GET", "HEAD"):
+            return await _refuse(send, 405, "MethodNotAllowed", "The specified method is not allowed.")
+        object_id = path.rsplit("/", 1)[-1]
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        now_us = self.deployment.now_us()
+        if not UPLOAD_ID.fullmatch(object_id) or not layer_urls.allows(
+            self.deployment.keyring, object_id, query, now_us
+        ):
+            return await _refuse(send, 403, "AccessDenied", "The URL is not valid, or it has expired.")
+        blob = self.deployment.database.read(lambda db: find_object(db, object_id))
+        if blob is None:
+            return await _refuse(send, 404, "NoSuchKey", "The layer does not exist any more.")
+        wanted = _range(headers.get(b"range"), blob.size_bytes)
+        if wanted is None:
+            return await _unsatisfiable(send, blob)
+        return await self._send(scope, receive, send, blob, wanted)
+
+    async def _send(
+        self, scope: Scope, receive: Receive, send: Send, blob: Blob, wanted: tuple[int, int, bool]
+    ) -> int:
+        start_byte, end_byte, partial = wanted
+        path = self.deployment.blobs.path(blob.object_id)
+        if path is not None and path.stat().st_size != blob.size_bytes:
+            raise ObjectMissing(f"object {blob.object_id} does not hold the {blob.size_bytes} bytes of its row")
+        headers = [
+            (b"content-type", b"application/octet-stream"),
+            (b"content-length", str(end_byte - start_byte).encode()),
+            (b"accept-ranges", b"bytes"),
+            (b"etag", f'"{blob.object_id}"'.encode()),
+        ]
+        if partial:
+            headers.append((b"content-range", f"bytes {start_byte}-{end_byte - 1}/{blob.size_bytes}".encode()))
+        status = 206 if partial else 200
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if scope["method"] == "HEAD" or start_byte == end_byte:
+            await send({"type": "http.response.body", "body": b""})
+        elif path is not None and not partial and "http.response.pathsend" in scope.get("extensions", {}):
+            await send({"type": "http.response.pathsend", "path": str(path)})
+        else:
+            await self._stream(receive, send, blob, start_byte, end_byte)
+        return status
+
+    async def _stream(self, receive: Receive, send: Send, blob: Blob, start_byte: int, end_byte: int) -> None:
+        """Send in pieces; stop when the client leaves, which only ``receive`` tells."""
+        gone = asyncio.ensure_future(_wait_for_disconnect(receive))
+        try:
+            async for piece in self.deployment.blobs.read(blob.object_id, start_byte, end_byte):
+                if gone.done():
+                    return
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+
+
+async def _wait_for_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _range(header: bytes | None, size_bytes: int) -> tuple[int, int, bool] | None:
+    """(start, end, whether it is a part) of a single range; None where it cannot be satisfied.
+
+    A header of another form, several ranges too, is as good as none (RFC 9110 §14.2).
+    """
+    found = _RANGE.fullmatch(header.decode("latin-1").strip()) if header is not None else None
+    if found is None or not (found[1] or found[2]):
+        return 0, size_bytes, False
+    if not found[1]:
+        length = min(int(found[2]), size_bytes)
+        return (size_bytes - length, size_bytes, True) if length else None
+    start_byte = int(found[1])
+    last_byte = min(int(found[2]), size_bytes - 1) if found[2] else size_bytes - 1
+    if found[2] and int(found[2]) < start_byte:
+        return 0, size_bytes, False
+    return (start_byte, last_byte + 1, True) if start_byte < size_bytes else None
+
+
+async def _unsatisfiable(send: Send, blob: Blob) -> int:
+    extra = (b"content-range", f"bytes */{blob.size_bytes}".encode())
+    return await _refuse(send, 416, "InvalidRange", "The requested range is not satisfiable", extra)
+
+
+async def _refuse(send: Send, status: int, code: str, message: str, *extra: tuple[bytes, bytes]) -> int:
+    body = (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>'
+    ).encode()
+    headers = [(b"content-type", b"application/xml"), (b"content-length", str(len(body)).encode()), *extra]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+    return status

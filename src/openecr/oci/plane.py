@@ -1,0 +1,127 @@
+"""The dkr plane's front: authenticate, find the route, run it, render its answer or error."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from openecr.access import tokens
+from openecr.access.tokens import NotCredentials, RegistryToken
+from openecr.addressing import Address
+from openecr.call import OCI, Call, Origin, Waist, decision, no_resource
+from openecr.errors import InvalidName, RegistryError, RegistryNotServed, ServerFault
+from openecr.names import RegistryName, is_repository_name
+from openecr.oci import blobs, listing, manifests, render, routes, uploads
+from openecr.oci.http import Answer, ClientGone, Request, Scope, Receive
+from openecr.services.ecr.registry import is_served
+
+_MOST_TOKENS = 4096
+
+
+@decision("ecr:GetAuthorizationToken", writes=False, resources=no_resource)
+def ping(_call: Call) -> None:
+    """``GET /v2/``: the waist found the caller, which is all that is asked."""
+
+
+_HANDLERS = {
+    "manifest": manifests.handle,
+    "blob": blobs.handle,
+    "uploads": uploads.open_upload,
+    "upload": uploads.handle,
+    "tags": listing.tags,
+    "catalog": listing.repositories,
+    "referrers": listing.referrers,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What the application knows of a request before any plane looks at it."""
+
+    request_id: str
+    address: Address
+    headers: dict[bytes, bytes]
+    base_url: str
+    source_address: str
+    secure: bool
+    host: str
+
+
+@dataclass(slots=True)
+class DkrPlane:
+    """Answers requests under ``/v2/``."""
+
+    waist: Waist
+    served_regions: frozenset[str]
+    _tokens: OrderedDict[bytes, RegistryToken] = field(default_factory=OrderedDict)
+    """Verified tokens by header: only parsed forms, everything that may change is read at each request."""
+
+    async def answer(self, scope: Scope, receive: Receive, arrival: Arrival) -> Answer | None:
+        """The answer, or None where the client is gone."""
+        try:
+            return await self._answer(scope, receive, arrival)
+        except ClientGone:
+            return None
+        except NotCredentials:
+            return render.challenge(arrival.base_url)
+        except RegistryError as error:
+            answer = render.error(error)
+            return answer if scope["method"] != "HEAD" else Answer(answer.status, answer.headers)
+
+    async def _answer(self, scope: Scope, receive: Receive, arrival: Arrival) -> Answer:
+        token = self._token(arrival.headers.get(b"authorization"))
+        now_us = self.waist.deployment.now_us()
+        tokens.require_unexpired(token, now_us)
+        address = arrival.address
+        origin = Origin(
+            arrival.request_id,
+            token.access_key_id,
+            address.registry,
+            arrival.base_url,
+            now_us,
+            OCI,
+            arrival.source_address,
+            arrival.secure,
+        )
+        route = routes.read(address.path)
+        if route is None:
+            return render.not_found()
+        default = RegistryName(self.waist.deployment.settings.account_id, self.waist.deployment.settings.region)
+        if address.registry != default:
+            await self._require_served(origin, arrival)
+        if route.noun == "root":
+            await self.waist.run(ping, origin)
+            return render.empty(200, (b"content-type", b"application/json"))
+        if route.noun != "catalog" and not is_repository_name(route.name):
+            raise InvalidName
+        request = Request(
+            scope["method"],
+            route.name,
+            route.reference,
+            address.prefix,
+            arrival.headers,
+            scope["query_string"].decode("latin-1"),
+            receive,
+            origin,
+        )
+        return await _HANDLERS[route.noun](self.waist, request)
+
+    async def _require_served(self, origin: Origin, arrival: Arrival) -> None:
+        """404 where host or path names an account or region that this deployment does not serve."""
+        served = origin.registry.region in self.served_regions and await self.waist.run(is_served, origin)
+        if not served:
+            raise RegistryNotServed(host=arrival.host if arrival.address.by_host else str(origin.registry))
+
+    def _token(self, header: bytes | None) -> RegistryToken:
+        if header is None:
+            raise NotCredentials
+        known = self._tokens.get(header)
+        if known is None:
+            known = tokens.read_basic(self.waist.deployment.keyring, header.decode("latin-1"))
+            self._tokens[header] = known
+            if len(self._tokens) > _MOST_TOKENS:
+                self._tokens.popitem(last=False)
+        return known
+
+
+def fault(request_id: str) -> Answer:
+    """The answer to a request on which openecr itself failed."""
+    return render.error(ServerFault(request_id=request_id))

@@ -1,0 +1,1 @@
+"""Amazon ECR: one file per capability. Operations are listed in ``operations``."""

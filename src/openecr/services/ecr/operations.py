@@ -1,0 +1,42 @@
+"""Every operation of ECR that is built. A modelled operation that is not here answers that it is not built yet."""
+
+from openecr.call import Operation
+from openecr.services.ecr import (
+    image_deletion,
+    image_listing,
+    images,
+    layers,
+    registry,
+    repositories,
+    resource_tags,
+    uploads,
+)
+
+OPERATIONS: dict[str, Operation] = {
+    operation.name: operation
+    for operation in (
+        image_deletion.batch_delete_image,
+        image_listing.batch_get_image,
+        image_listing.describe_images,
+        image_listing.list_image_referrers,
+        image_listing.list_images,
+        images.put_image,
+        layers.batch_check_layer_availability,
+        layers.get_download_url_for_layer,
+        registry.describe_registry,
+        registry.get_account_setting,
+        registry.get_authorization_token,
+        registry.put_account_setting,
+        repositories.create_repository,
+        repositories.delete_repository,
+        repositories.describe_repositories,
+        repositories.put_image_scanning_configuration,
+        repositories.put_image_tag_mutability,
+        resource_tags.list_tags_for_resource,
+        resource_tags.tag_resource,
+        resource_tags.untag_resource,
+        uploads.complete_layer_upload,
+        uploads.initiate_layer_upload,
+        uploads.upload_layer_part,
+    )
+}

@@ -1,0 +1,37 @@
+"""Work that keeps promises in the background: uploads expire, discarded objects go."""
+
+from openecr.blobs.store import BlobStore
+from openecr.db import uploads
+from openecr.db.connection import Connection, Database
+from openecr.settings import Settings
+
+_BATCH = 200
+_GRACE_US = 3600 * 1_000_000
+
+
+async def expire_uploads(database: Database, settings: Settings) -> int:
+    """End uploads that nobody continued in time, in bounded batches; how many."""
+
+    def expire(db: Connection) -> int:
+        now_us = db.clock_us()
+        due = uploads.untouched_since(db, now_us - settings.upload_expiry_seconds * 1_000_000, now_us, _BATCH)
+        for key, object_id in due:
+            uploads.discard_object(db, object_id, now_us + _GRACE_US)
+            uploads.delete(db, key)
+        return len(due)
+
+    total = 0
+    while ended := await database.write(expire):
+        total += ended
+    return total
+
+
+async def delete_discarded_objects(database: Database, blobs: BlobStore) -> int:
+    """Delete objects that no row names, each before its own row: a crash in between deletes it again; how many."""
+    total = 0
+    while due := database.read(lambda db: uploads.discarded_objects(db, db.clock_us(), _BATCH)):
+        for object_id in due:
+            await blobs.delete(object_id)
+        await database.write(lambda db, due=due: [uploads.forget_object(db, object_id) for object_id in due])  # type: ignore[misc]
+        total += len(due)
+    return total

@@ -1,0 +1,1 @@
+"""AWS Security Token Service: what ECR's users call of it."""
