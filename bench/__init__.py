@@ -1,0 +1,1 @@
+"""openecr side by side with Debian's docker-registry: ``python -m bench``."""

@@ -1,0 +1,24 @@
+"""The measurements, in the order in which they run: one file each."""
+
+from bench.measurement import Measurement
+from bench.measurements.blob_get import BlobGet
+from bench.measurements.blob_push import BlobPush
+from bench.measurements.large_layer import LargeLayer
+from bench.measurements.manifest_get import ManifestGet
+from bench.measurements.many_images import ManyImages
+from bench.measurements.memory import Memory
+from bench.measurements.small_images import SmallImages
+from bench.measurements.storm import Storm
+from bench.measurements.tags_list import TagsList
+
+MEASUREMENTS: tuple[Measurement, ...] = (
+    ManifestGet(),
+    BlobGet(),
+    BlobPush(),
+    SmallImages(),
+    TagsList(),
+    Storm(),
+    Memory(),
+    LargeLayer(),
+    ManyImages(),
+)
