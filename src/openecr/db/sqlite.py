@@ -26,7 +26,7 @@ from openecr.errors import StorageFull
 T = TypeVar("T")
 
 SAFE_SQLITE = (3, 51, 3)
-"""Versions before this can corrupt a WAL database that several connections write and checkpoint (sqlite.org/wal.html)."""
+"""Versions before this can corrupt a WAL database that connections write and checkpoint at once: sqlite.org/wal.html."""
 _GROUP_LIMIT = 64
 _WAL_CHECKPOINT_PAGES = 4000
 
@@ -75,8 +75,24 @@ class SqliteConnection:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Keep or undo what one decision of a group did."""
-        with self._raw:
+        self.rows("SAVEPOINT decision")
+        try:
             yield
+        except BaseException:
+            if self.in_transaction:
+                self.rows("ROLLBACK TO decision")
+                self.rows("RELEASE decision")
+            raise
+        self.rows("RELEASE decision")
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open; a full or broken disk makes SQLite undo it on its own."""
+        return bool(self._raw.in_transaction)
+
+    def refuse_writes(self) -> None:
+        """From now on this connection only reads."""
+        self._raw.execute("PRAGMA query_only = ON")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -102,10 +118,13 @@ class SqliteDatabase:
     def __init__(self, path: Path, clock_us: Callable[[], int] = host_clock_us) -> None:
         if tuple(int(part) for part in apsw.sqlite_lib_version().split(".")) < SAFE_SQLITE:
             raise DatabaseUnusable(
-                f"SQLite {apsw.sqlite_lib_version()} can corrupt this database; install apsw with SQLite 3.51.3 or newer"
+                f"SQLite {apsw.sqlite_lib_version()} can corrupt this database; "
+                "install apsw with SQLite 3.51.3 or newer"
             )
         self._clock_us = clock_us
         self._reader = SqliteConnection(path, read_only=False, clock_us=clock_us)
+        self._reader.refuse_writes()
+        self._closed = False
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._path = path
         self._thread = threading.Thread(target=self._write_forever, name="openecr-writer", daemon=True)
@@ -121,6 +140,8 @@ class SqliteDatabase:
 
     def write(self, decide: Callable[[Connection], T]) -> Awaitable[T]:
         """Run a decision on the writer thread; resolves after the commit that holds it."""
+        if self._closed:
+            raise DatabaseUnusable("the database is closed: this process is ending")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         self._queue.put(_Waiting(decide, loop, answer))
@@ -128,18 +149,23 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Finish what waits, then close."""
+        self._closed = True
         self._queue.put(None)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
         self._reader.close()
 
     def _write_forever(self) -> None:
         connection = SqliteConnection(self._path, read_only=False, clock_us=self._clock_us)
-        lock = os.open(write_lock_path(self._path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Both are opened while there is room: a lock file that cannot be made on a full disk would end this thread.
+        lock = _open_lock(write_lock_path(self._path))
+        elected = _open_lock(self._path.with_name(self._path.name + ".checkpoint-lock"))
         try:
             while (group := self._next_group()) is not None:
                 self._commit_group(connection, lock, group)
+                self._checkpoint_when_long(connection, elected)
         finally:
             os.close(lock)
+            os.close(elected)
             connection.close()
 
     def _next_group(self) -> list[_Waiting] | None:
@@ -168,7 +194,8 @@ class SqliteDatabase:
                     _decide(connection, waiting)
                 connection.rows("COMMIT")
             except BaseException:
-                connection.rows("ROLLBACK")
+                if connection.in_transaction:
+                    connection.rows("ROLLBACK")
                 raise
         except apsw.FullError:
             _refuse(group, StorageFull())
@@ -179,23 +206,24 @@ class SqliteDatabase:
         finally:
             fcntl.flock(lock, fcntl.LOCK_UN)
         _answer(group)
-        self._checkpoint_when_long(connection)
 
-    def _checkpoint_when_long(self, connection: SqliteConnection) -> None:
+    def _checkpoint_when_long(self, connection: SqliteConnection, elected: int) -> None:
         """Fold the log into the database once it is long; one process at a time, the others skip."""
         try:
             if os.stat(f"{self._path}-wal").st_size < _WAL_CHECKPOINT_PAGES * 4096:
                 return
         except FileNotFoundError:
             return
-        elected = os.open(f"{self._path}.checkpoint-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(elected, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # another process folds it
+        try:
             connection.checkpoint()
-        except (BlockingIOError, apsw.Error):
-            return  # another process folds it, or a later commit will
+        except apsw.Error:
+            return  # a later commit will
         finally:
-            os.close(elected)
+            fcntl.flock(elected, fcntl.LOCK_UN)
 
 
 def write_lock_path(path: Path) -> Path:
@@ -203,14 +231,18 @@ def write_lock_path(path: Path) -> Path:
     return path.with_name(path.name + ".write-lock")
 
 
+def _open_lock(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 def _decide(connection: SqliteConnection, waiting: _Waiting) -> None:
-    """Run one decision of a group; what it raises undoes it alone."""
+    """Run one decision of a group; what it raises undoes it alone, unless it made SQLite undo the whole group."""
     try:
         with connection.savepoint():
             waiting.result = waiting.decide(connection)
-    except apsw.FullError:
-        raise
-    except BaseException as error:  # noqa: BLE001 - it belongs to the caller who waits
+    except BaseException as error:
+        if not connection.in_transaction:
+            raise  # the decisions that follow would commit on their own
         waiting.error = error
 
 
