@@ -97,7 +97,7 @@ class Effect(Hashable, Protocol):
         ...
 
 
-class Needs(Exception):  # noqa: N818 - not an error: the waist performs the effect and runs the decision again
+class Needs(Exception):
     """A decision stops here until the effect has been performed."""
 
     def __init__(self, effect: Effect) -> None:

@@ -45,9 +45,7 @@ class LayersPlane:
             return await _unsatisfiable(send, blob)
         return await self._send(scope, receive, send, blob, wanted)
 
-    async def _send(
-        self, scope: Scope, receive: Receive, send: Send, blob: Blob, wanted: tuple[int, int, bool]
-    ) -> int:
+    async def _send(self, scope: Scope, receive: Receive, send: Send, blob: Blob, wanted: tuple[int, int, bool]) -> int:
         start_byte, end_byte, partial = wanted
         path = self.deployment.blobs.path(blob.object_id)
         if path is not None and path.stat().st_size != blob.size_bytes:

@@ -151,7 +151,9 @@ def convert(content: bytes, media_type: str, accepted: frozenset[str]) -> tuple[
     ECR converts between Docker's schema 2 and OCI when a pull by tag accepts only the other (user guide,
     "Container image manifest format support"). The result has a digest of its own.
     """
-    target, names = (OCI_MANIFEST, _DOCKER_TO_OCI) if media_type == DOCKER_MANIFEST else (DOCKER_MANIFEST, _OCI_TO_DOCKER)
+    target, names = (
+        (OCI_MANIFEST, _DOCKER_TO_OCI) if media_type == DOCKER_MANIFEST else (DOCKER_MANIFEST, _OCI_TO_DOCKER)
+    )
     if media_type not in IMAGE_TYPES or target not in accepted:
         return None
     document = orjson.loads(content)

@@ -102,7 +102,7 @@ def is_repository_name(text: str) -> bool:
 
 def is_reserved(repository_name: str) -> bool:
     """Whether a repository's first path component would address another registry."""
-    first, _, rest = repository_name.partition("/")
+    first, _, _ = repository_name.partition("/")
     return first == "public.ecr.aws" or REGISTRY_COMPONENT.fullmatch(first) is not None
 
 

@@ -15,7 +15,8 @@ class Caller:
     kind: str
     name: str
     unique_id: str
-    administrator: bool
+    administrator: int
+    """1 where the principal may do everything in its account."""
 
     @property
     def arn(self) -> str:
@@ -33,4 +34,4 @@ _FIND = """
 def find_caller(db: Connection, access_key_id: str) -> Caller | None:
     """The principal whose active access key this is."""
     found = db.row(_FIND, access_key_id=access_key_id)
-    return None if found is None else Caller(*found[:6], bool(found[6]))
+    return None if found is None else Caller(*found)

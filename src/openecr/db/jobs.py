@@ -13,7 +13,7 @@ lease ends; every change of a running row names them, so that a worker which los
 Instants come from ``Connection.clock_us``. On PostgreSQL the inner SELECT of ``claim`` takes ``FOR UPDATE SKIP
 LOCKED``; here writers are serial.
 """
-# ruff: noqa: S608 - what is spliced into the texts is a constant of this file, or a parameter's name
+
 
 from collections.abc import Sequence
 from dataclasses import dataclass

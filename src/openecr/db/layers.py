@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from openecr.db.connection import Connection
 from openecr.names import RegistryName
 
-_LINK_LIVES = (
-    "(l.promised_until_us > :now_us OR EXISTS (SELECT 1 FROM image_layer il WHERE il.layer_key = l.id))"
-)
+_LINK_LIVES = "(l.promised_until_us > :now_us OR EXISTS (SELECT 1 FROM image_layer il WHERE il.layer_key = l.id))"
 """A link ends when no manifest of the repository and no promise holds it; the row may still be there (design §6)."""
 
 
@@ -36,12 +34,12 @@ class Blob:
 
 _COLUMNS = "l.id, l.digest, l.blob_key, b.object_id, b.size_bytes, l.promised_until_us"
 _FIND_IN_REGISTRY = (
-    f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"  # noqa: S608 - constant text
+    f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"
     " JOIN layer l ON l.repository_key = r.id AND l.digest = :digest JOIN blob b ON b.id = l.blob_key"
     f" WHERE g.account_id = :account_id AND g.region = :region AND r.name = :name AND {_LINK_LIVES}"
 )
 _FIND = (
-    f"SELECT {_COLUMNS} FROM layer l JOIN blob b ON b.id = l.blob_key"  # noqa: S608 - constant text
+    f"SELECT {_COLUMNS} FROM layer l JOIN blob b ON b.id = l.blob_key"
     f" WHERE l.repository_key = :repository_key AND l.digest = :digest AND {_LINK_LIVES}"
 )
 

@@ -33,11 +33,11 @@ _COLUMNS = (
     " r.scan_on_push, r.encryption_type, r.kms_key"
 )
 _FIND = (
-    f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"  # noqa: S608 - constant columns
+    f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"
     " WHERE g.account_id = :account_id AND g.region = :region AND r.name = :name AND r.trashed_us IS NULL"
 )
 _LIST = (
-    f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"  # noqa: S608 - constant columns
+    f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"
     " WHERE g.account_id = :account_id AND g.region = :region AND r.name > :after AND r.trashed_us IS NULL ORDER BY r.name LIMIT :most"
 )
 
@@ -102,7 +102,9 @@ def set_scan_on_push(db: Connection, key: int, scan_on_push: bool) -> None:
 
 def move_to_trash(db: Connection, key: int, now_us: int) -> None:
     """Hide a repository with all that it holds, in one row: ``#`` is in no name that a client can spell."""
-    db.run("UPDATE repository SET name = name || '#' || id, trashed_us = :now_us WHERE id = :key", key=key, now_us=now_us)
+    db.run(
+        "UPDATE repository SET name = name || '#' || id, trashed_us = :now_us WHERE id = :key", key=key, now_us=now_us
+    )
 
 
 def restore(db: Connection, key: int, name: str) -> bool:
@@ -147,4 +149,15 @@ def delete_resource_tags(db: Connection, key: int, tag_keys: Sequence[str]) -> N
 
 
 def _record(row: Row) -> Repository:
-    return Repository(row[0], row[1], RegistryName(row[2], row[3]), *row[4:8], bool(row[8]), row[9], row[10])
+    return Repository(
+        key=row[0],
+        registry_key=row[1],
+        registry=RegistryName(row[2], row[3]),
+        name=row[4],
+        created_us=row[5],
+        tag_mutability=row[6],
+        mutability_filters=row[7],
+        scan_on_push=bool(row[8]),
+        encryption_type=row[9],
+        kms_key=row[10],
+    )

@@ -76,13 +76,27 @@ _COLUMNS = "id, kind, repository_name, digest, tags, document, manifest, deleted
 def newest(db: Connection, registry_key: int, repository_name: str, most: int) -> list[Trashed]:
     """What was deleted from a repository, newest first."""
     rows = db.rows(
-        f"SELECT {_COLUMNS} FROM trash WHERE registry_key = :registry_key"  # noqa: S608 - constant columns
+        f"SELECT {_COLUMNS} FROM trash WHERE registry_key = :registry_key"
         " AND repository_name = :repository_name ORDER BY deleted_us DESC, id DESC LIMIT :most",
         registry_key=registry_key,
         repository_name=repository_name,
         most=most,
     )
-    return [Trashed(*row[:4], tuple(orjson.loads(row[4])), orjson.loads(row[5]), *row[6:]) for row in rows]
+    return [
+        Trashed(
+            key=row[0],
+            kind=row[1],
+            repository_name=row[2],
+            digest=row[3],
+            tags=tuple(orjson.loads(row[4])),
+            document=orjson.loads(row[5]),
+            manifest=row[6],
+            deleted_us=row[7],
+            deleted_by=row[8],
+            reason=row[9],
+        )
+        for row in rows
+    ]
 
 
 def layers_of(db: Connection, trash_key: int) -> list[tuple[bytes, int, str]]:

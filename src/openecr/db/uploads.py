@@ -48,7 +48,7 @@ def insert(
 def find(db: Connection, registry: RegistryName, name: str, upload_id: str) -> Upload | None:
     """An upload of this repository; another repository's id finds nothing."""
     found = db.row(
-        f"SELECT {_COLUMNS} FROM upload u JOIN repository r ON r.id = u.repository_key"  # noqa: S608 - constant
+        f"SELECT {_COLUMNS} FROM upload u JOIN repository r ON r.id = u.repository_key"
         " JOIN registry g ON g.id = r.registry_key WHERE u.upload_id = :upload_id AND r.name = :name"
         " AND g.account_id = :account_id AND g.region = :region",
         upload_id=upload_id,
@@ -59,9 +59,7 @@ def find(db: Connection, registry: RegistryName, name: str, upload_id: str) -> U
     return None if found is None else Upload(*found)
 
 
-def take_lease(
-    db: Connection, upload: Upload, holder: str, until_us: int, now_us: int, *, object_id: str
-) -> bool:
+def take_lease(db: Connection, upload: Upload, holder: str, until_us: int, now_us: int, *, object_id: str) -> bool:
     """Win the right to append at the upload's offset; False where another won since it was read."""
     return bool(
         db.run(
@@ -91,7 +89,14 @@ def renew_lease(db: Connection, upload_key: int, holder: str, until_us: int) -> 
 
 
 def advance(
-    db: Connection, upload_key: int, holder: str, *, offset_bytes: int, size_bytes: int, sha256: bytes | None, now_us: int
+    db: Connection,
+    upload_key: int,
+    holder: str,
+    *,
+    offset_bytes: int,
+    size_bytes: int,
+    sha256: bytes | None,
+    now_us: int,
 ) -> bool:
     """Count a segment of ``size_bytes`` at ``offset_bytes`` and let the lease go; False where the lease was lost."""
     kept = db.run(

@@ -26,9 +26,7 @@ async def _head(waist: Waist, request: Request, digest: Digest) -> Answer:
     found = await check(Flow(waist, request.origin), repository_name=request.name, digests=(digest,))
     told = found.get(digest)
     if told is None:
-        raise LayerNotFound(
-            digest=digest, repository=request.name, registry_id=request.origin.registry.account_id
-        )
+        raise LayerNotFound(digest=digest, repository=request.name, registry_id=request.origin.registry.account_id)
     headers = (
         VERSION_HEADER,
         (b"content-type", b"application/octet-stream"),

@@ -12,7 +12,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class ClientGone(Exception):  # noqa: N818 - an event on the wire, answered by nobody
+class ClientGone(Exception):
     """The client left before its request was whole."""
 
 

@@ -76,9 +76,7 @@ def _page_size(request: Request) -> int:
     if text is None:
         return _DEFAULT_PAGE
     if not text.isascii() or not text.isdigit() or len(text) > 12:
-        raise InvalidParameter(
-            parameter="maxResults", constraint="Member must have value greater than or equal to 0"
-        )
+        raise InvalidParameter(parameter="maxResults", constraint="Member must have value greater than or equal to 0")
     if int(text) > _LARGEST_PAGE:
         raise InvalidParameter(
             parameter="maxResults", constraint=f"Member must have value less than or equal to {_LARGEST_PAGE}"

@@ -3,7 +3,14 @@
 from functools import lru_cache
 
 from openecr.call import Waist
-from openecr.errors import ImageDigestDoesNotMatch, InvalidDigest, InvalidTag, ManifestInvalid, ManifestTooLarge, NotSupported
+from openecr.errors import (
+    ImageDigestDoesNotMatch,
+    InvalidDigest,
+    InvalidTag,
+    ManifestInvalid,
+    ManifestTooLarge,
+    NotSupported,
+)
 from openecr.manifest import MANIFEST_TYPES, MOST_BYTES
 from openecr.names import Digest, is_image_tag
 from openecr.oci.http import Answer, Request
@@ -74,7 +81,10 @@ async def _put(waist: Waist, request: Request) -> Answer:
     except ImageDigestDoesNotMatch as error:
         raise ManifestInvalid(message=error.message) from None
     digest = str(pushed.digest).encode()
-    headers = [(b"location", f"{request.repository_path}/manifests/".encode() + digest), (b"docker-content-digest", digest)]
+    headers = [
+        (b"location", f"{request.repository_path}/manifests/".encode() + digest),
+        (b"docker-content-digest", digest),
+    ]
     if pushed.manifest.subject is not None:
         headers.append((b"oci-subject", str(pushed.manifest.subject).encode()))
     headers += [(b"oci-tag", tag.encode()) for tag in tags]

@@ -10,7 +10,7 @@ from openecr.call import OCI, Call, Origin, Waist, decision, no_resource
 from openecr.errors import InvalidName, RegistryError, RegistryNotServed, ServerFault
 from openecr.names import RegistryName, is_repository_name
 from openecr.oci import blobs, listing, manifests, render, routes, uploads
-from openecr.oci.http import Answer, ClientGone, Request, Scope, Receive
+from openecr.oci.http import Answer, ClientGone, Receive, Request, Scope
 from openecr.services.ecr.registry import is_served
 
 _MOST_TOKENS = 4096

@@ -14,7 +14,12 @@ from pathlib import Path
 from openecr.db.connection import DatabaseUnusable
 from openecr.db.sqlite import SqliteConnection, write_lock_path
 
-SQLITE_WORDS = {"{key}": "INTEGER PRIMARY KEY AUTOINCREMENT", "{bytes}": "BLOB", "{table}": "STRICT", "BIGINT": "INTEGER"}
+SQLITE_WORDS = {
+    "{key}": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "{bytes}": "BLOB",
+    "{table}": "STRICT",
+    "BIGINT": "INTEGER",
+}
 
 
 def migrate(path: Path) -> int:

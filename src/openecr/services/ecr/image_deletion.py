@@ -85,7 +85,7 @@ def batch_delete_image(
     call: Call,
     *,
     repository_name: str,
-    image_ids: list[dict[str, str]],  # noqa: A002 - the model's name
+    image_ids: list[dict[str, str]],
     registry_id: str | None = None,
 ) -> dict[str, Any]:
     """Delete several images or tags; an index may go with its members in one request, in any order."""

@@ -33,9 +33,7 @@ def parse(asked: dict[str, Any]) -> ImageId | Failure:
     told = {name: asked[name] for name in ("imageDigest", "imageTag") if asked.get(name) is not None}
     digest, tag = told.get("imageDigest"), told.get("imageTag")
     if digest is None and tag is None:
-        return Failure(
-            told, "MissingDigestAndTag", "Invalid request parameters: both tag and digest cannot be null"
-        )
+        return Failure(told, "MissingDigestAndTag", "Invalid request parameters: both tag and digest cannot be null")
     if digest is not None and not DIGEST_FORM.fullmatch(digest):
         return Failure(
             told,

@@ -23,7 +23,7 @@ def batch_get_image(
     call: Call,
     *,
     repository_name: str,
-    image_ids: list[dict[str, str]],  # noqa: A002 - the model's name
+    image_ids: list[dict[str, str]],
     registry_id: str | None = None,
     accepted_media_types: list[str] | None = None,
 ) -> dict[str, Any]:
@@ -108,7 +108,8 @@ def _entries_after(
     if digest_text:
         last = images.find(call.db, repository.key, bytes.fromhex(digest_text))
         if last is not None and last_tag:
-            entries += [entry for entry in _entries_of(last, images.tags_of(call.db, last.key)) if entry[0][2] > last_tag]  # type: ignore[operator]
+            remaining = [tag for tag in images.tags_of(call.db, last.key) if tag > last_tag]
+            entries += _entries_of(last, remaining) if remaining else []
     after = (pushed_us, bytes.fromhex(digest_text))
     found = images.list_after(call.db, repository.key, after, most, status=status, tagged=tagged)
     tags = images.tags_of_many(call.db, found)
@@ -131,7 +132,7 @@ def describe_images(
     *,
     repository_name: str,
     registry_id: str | None = None,
-    image_ids: list[dict[str, str]] | None = None,  # noqa: A002 - the model's name
+    image_ids: list[dict[str, str]] | None = None,
     next_token: str | None = None,
     max_results: int | None = None,
     filter: dict[str, str] | None = None,  # noqa: A002 - the model's name
@@ -318,9 +319,7 @@ def referrer_type(image: Image) -> str | None:
 
 
 @decision("ecr:ListImages", writes=False)
-def list_tags(
-    call: Call, *, repository_name: str, after: str, most: int, registry_id: str | None = None
-) -> Names:
+def list_tags(call: Call, *, repository_name: str, after: str, most: int, registry_id: str | None = None) -> Names:
     """``GET /v2/{name}/tags/list``: up to ``most`` tags in byte order, after one that need not exist."""
     repository = require(call, repository_name, registry_id)
     found = images.tags_after(call.db, repository.key, after, most + 1)

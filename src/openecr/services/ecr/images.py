@@ -78,7 +78,7 @@ def push(
     """
     repository = require(call, repository_name, registry_id)
     manifest = _read(call, content, media_type)
-    identity = _identity(call, repository, content, digest)
+    identity = _identity(repository, content, digest)
     blobs = _require_layers(call, repository, manifest)
     children, blob_members = _require_members(call, repository, manifest)
     existing = images.find(call.db, repository.key, identity.stored)
@@ -229,7 +229,7 @@ def _read(call: Call, content: bytes, media_type: str | None) -> Manifest:
     return manifest
 
 
-def _identity(call: Call, repository: Repository, content: bytes, given: Digest | None) -> Digest:
+def _identity(repository: Repository, content: bytes, given: Digest | None) -> Digest:
     """The image's digest: the one that its pusher used, checked against the bytes."""
     calculated = Digest.of(content, given.algorithm if given else "sha256")
     if given is not None and given != calculated:
@@ -251,9 +251,7 @@ def _require_layers(call: Call, repository: Repository, manifest: Manifest) -> l
     return [(layer.key, item.media_type) for item, layer in found if layer is not None]
 
 
-def _require_members(
-    call: Call, repository: Repository, manifest: Manifest
-) -> tuple[list[int], list[tuple[int, str]]]:
+def _require_members(call: Call, repository: Repository, manifest: Manifest) -> tuple[list[int], list[tuple[int, str]]]:
     """Keys of the images that an index names, and (layer key, media type) of the blobs that it names."""
     children: list[int] = []
     blobs: list[tuple[int, str]] = []

@@ -132,9 +132,7 @@ def get_download_url_for_layer(
     digest = Digest.parse(layer_digest)
     if digest is None:
         repository = require(call, repository_name, registry_id)
-        raise LayerNotFound(
-            digest=layer_digest, repository=repository.name, registry_id=repository.registry.account_id
-        )
+        raise LayerNotFound(digest=layer_digest, repository=repository.name, registry_id=repository.registry.account_id)
     path = locate(call, repository_name=repository_name, registry_id=registry_id, digest=digest)
     return {"downloadUrl": call.origin.base_url + path, "layerDigest": layer_digest}
 

@@ -1,5 +1,7 @@
 """Work that keeps promises in the background: uploads expire, discarded objects go."""
 
+from functools import partial
+
 from openecr.blobs.store import BlobStore
 from openecr.db import uploads
 from openecr.db.connection import Connection, Database
@@ -32,6 +34,11 @@ async def delete_discarded_objects(database: Database, blobs: BlobStore) -> int:
     while due := database.read(lambda db: uploads.discarded_objects(db, db.clock_us(), _BATCH)):
         for object_id in due:
             await blobs.delete(object_id)
-        await database.write(lambda db, due=due: [uploads.forget_object(db, object_id) for object_id in due])  # type: ignore[misc]
+        await database.write(partial(_forget, object_ids=due))
         total += len(due)
     return total
+
+
+def _forget(db: Connection, object_ids: list[str]) -> None:
+    for object_id in object_ids:
+        uploads.forget_object(db, object_id)

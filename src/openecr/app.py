@@ -1,0 +1,251 @@
+"""The composition root: settings become database, blob store, keyring and planes. Only the commands import it."""
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import structlog
+
+from openecr.addressing import Plane, address
+from openecr.aws.plane import ApiPlane
+from openecr.blobs.filesystem import FilesystemStore
+from openecr.call import Deployment, Waist
+from openecr.db import deployment as deployment_rows
+from openecr.db.sqlite import SqliteDatabase
+from openecr.jobs.schedule import Schedule
+from openecr.jobs.worker import JobWorker
+from openecr.keyring import load_root_key, open_keyring
+from openecr.layers import LayersPlane
+from openecr.logs import AccessLog
+from openecr.names import RegistryName
+from openecr.oci.http import Answer, Receive, Scope, Send
+from openecr.oci.plane import Arrival, DkrPlane, fault
+from openecr.oci.render import not_found
+from openecr.pull_notes import PullNotes
+from openecr.services.ecr import upkeep
+from openecr.services.ecr.operations import OPERATIONS as ECR_OPERATIONS
+from openecr.services.sts.operations import OPERATIONS as STS_OPERATIONS
+from openecr.settings import Settings
+
+log = structlog.get_logger("openecr")
+
+DATABASE_FILE = "openecr.db"
+BLOB_FOLDER = "blobs"
+_MINUTE_US = 60 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Proxies:
+    """Whose Host and X-Forwarded-* headers count."""
+
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+
+    def trusts(self, source: str) -> bool:
+        """Whether the peer's address is a trusted proxy's."""
+        if not self.networks:
+            return False
+        try:
+            peer = ipaddress.ip_address(source)
+        except ValueError:
+            return False
+        return any(peer.version == network.version and peer in network for network in self.networks)
+
+
+class Application:
+    """The ASGI application of one worker, and the work of one job process."""
+
+    def __init__(self, deployment: Deployment, notes: PullNotes, *, base_url: str) -> None:
+        self._deployment = deployment
+        self._notes = notes
+        self._base_url = base_url.rstrip("/")
+        settings = deployment.settings
+        self._default = RegistryName(settings.account_id, settings.region)
+        self._proxies = _Proxies(tuple(ipaddress.ip_network(text) for text in settings.trusted_proxies))
+        self._waist = Waist(deployment)
+        self._dkr = DkrPlane(self._waist, served_regions(settings))
+        self._layers = LayersPlane(deployment)
+        self._api = ApiPlane(self._waist, {"ecr": ECR_OPERATIONS, "sts": STS_OPERATIONS})
+        self._access_log = AccessLog() if settings.access_log else None
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._notes.flush_forever(self._deployment.database))
+        started = time.perf_counter_ns()
+        request_id = str(uuid.uuid4())
+        arrival = self._arrival(scope, request_id)
+        status = 0
+        try:
+            status = await self._dispatch(scope, receive, send, arrival)
+        except Exception:
+            log.exception("request failed", request_id=request_id, method=scope["method"], path=scope["path"])
+            raise
+        finally:
+            if self._access_log is not None:
+                self._access_log.write(
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    duration_us=(time.perf_counter_ns() - started) // 1000,
+                    request_id=request_id,
+                    source=arrival.source_address,
+                )
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> int:
+        match arrival.address.plane:
+            case Plane.DKR:
+                return await _reply(send, scope, await self._answer_dkr(scope, receive, arrival), arrival.request_id)
+            case Plane.LAYERS:
+                path = arrival.address.path
+                return await self._layers.answer(scope, receive, send, path, arrival.headers)
+            case Plane.API:
+                scope["openecr.request_id"] = arrival.request_id
+                scope["openecr.base_url"] = arrival.base_url
+                scope["openecr.source"] = arrival.source_address
+                scope["openecr.secure"] = arrival.secure
+                scope["openecr.host"] = arrival.host
+                return await self._api(scope, receive, send)
+            case Plane.HEALTH:
+                return await _reply(send, scope, self._health(arrival.address.path), arrival.request_id)
+            case _:
+                return await _reply(send, scope, not_found(), arrival.request_id)
+
+    async def _answer_dkr(self, scope: Scope, receive: Receive, arrival: Arrival) -> Answer | None:
+        try:
+            return await self._dkr.answer(scope, receive, arrival)
+        except Exception:
+            log.exception("request failed", request_id=arrival.request_id, method=scope["method"], path=scope["path"])
+            return fault(arrival.request_id)
+
+    def _arrival(self, scope: Scope, request_id: str) -> Arrival:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1")
+        client = scope.get("client")
+        source = str(client[0]) if client else ""
+        secure = scope["scheme"] == "https"
+        base_url = self._base_url
+        if self._proxies.trusts(source):
+            host = headers.get(b"x-forwarded-host", host.encode()).decode("latin-1")
+            secure = headers.get(b"x-forwarded-proto", b"https" if secure else b"http") == b"https"
+            if self._deployment.settings.url is None and host:
+                base_url = f"{'https' if secure else 'http'}://{host}"
+            source = _forwarded_for(headers.get(b"x-forwarded-for"), source, self._proxies)
+        path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or scope["path"]
+        where = address(host, scope["method"], path, self._default)
+        return Arrival(request_id, where, headers, base_url, source, secure, host)
+
+    def _health(self, path: str) -> Answer:
+        """Alive while it answers; ready while its database does."""
+        if path == "/readyz":
+            try:
+                self._deployment.database.read(lambda db: db.row("SELECT 1"))
+            except Exception:
+                log.exception("not ready")
+                return Answer(503, ((b"content-type", b"text/plain"),), b"the database does not answer\n")
+        return Answer(200, ((b"content-type", b"text/plain"),), b"ok\n")
+
+    async def close(self) -> None:
+        """Write down what is noted, and let go of the database."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+        await self._notes.flush(self._deployment.database)
+        if self._access_log is not None:
+            self._access_log.flush()
+        await self._deployment.database.close()
+
+    async def run_jobs(self, stop: asyncio.Event) -> None:
+        """Do owed work until told to stop."""
+        database, settings, blobs = self._deployment.database, self._deployment.settings, self._deployment.blobs
+
+        async def expire_uploads(_args: Mapping[str, Any]) -> None:
+            await upkeep.expire_uploads(database, settings)
+
+        async def delete_discarded_objects(_args: Mapping[str, Any]) -> None:
+            await upkeep.delete_discarded_objects(database, blobs)
+
+        worker = JobWorker(
+            database,
+            {"expire-uploads": expire_uploads, "delete-discarded-objects": delete_discarded_objects},
+            schedules=(
+                Schedule("expire-uploads", "expire-uploads", 10 * _MINUTE_US),
+                Schedule("delete-discarded-objects", "delete-discarded-objects", 10 * _MINUTE_US),
+            ),
+        )
+        await worker.run(stop)
+
+
+def build(settings: Settings, *, base_url: str) -> Application:
+    """Open a data directory that was migrated, and compose the application."""
+    path = settings.data_dir / DATABASE_FILE
+    offset_us = _clock_offset_us(path)
+
+    def now_us() -> int:
+        return time.time_ns() // 1000 + offset_us
+
+    database = SqliteDatabase(path, now_us)
+    root = load_root_key(settings.data_dir, os.environ, create=False)
+    notes = PullNotes()
+    deployment = Deployment(
+        settings=settings,
+        database=database,
+        blobs=FilesystemStore(settings.data_dir / BLOB_FOLDER),
+        keyring=database.read(lambda db: open_keyring(db, root)),
+        now_us=now_us,
+        new_id=lambda: str(uuid.uuid4()),
+        note_pull=notes.note,
+    )
+    return Application(deployment, notes, base_url=base_url)
+
+
+def _clock_offset_us(path: Path) -> int:
+    """The stored shift of the rules' clock, zero on an ordinary data directory."""
+    database = SqliteDatabase(path)
+    text = database.read(lambda db: deployment_rows.find(db, deployment_rows.CLOCK_OFFSET_US))
+    return int(text or 0)
+
+
+def served_regions(settings: Settings) -> frozenset[str]:
+    """The regions that botocore knows for ECR, and the deployment's own."""
+    session = botocore.session.get_session()
+    known = {
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("ecr", partition, allow_non_regional=False)
+    }
+    return frozenset(known | {settings.region})
+
+
+def _forwarded_for(header: bytes | None, peer: str, proxies: _Proxies) -> str:
+    """The nearest address in the chain that is not a trusted proxy's."""
+    for text in reversed((header or b"").decode("latin-1").split(",")):
+        candidate = text.strip()
+        if candidate and not proxies.trusts(candidate):
+            return candidate
+    return peer
+
+
+async def _reply(send: Send, scope: Scope, answer: Answer | None, request_id: str) -> int:
+    """Send an answer that fits in memory; the status sent, 499 where the client is gone."""
+    if answer is None:
+        with contextlib.suppress(Exception):
+            await send({"type": "http.response.start", "status": 499, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+        return 499
+    length = answer.content_length if answer.content_length is not None else len(answer.body)
+    headers = [*answer.headers, (b"x-amzn-requestid", request_id.encode())]
+    if answer.status != 204:
+        headers.append((b"content-length", str(length).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+    return answer.status

@@ -1,0 +1,22 @@
+"""Facts about the deployment itself, by name."""
+
+from openecr.db.connection import Connection
+
+CLOCK_OFFSET_US = "clock_offset_us"
+CLOCK = "clock"
+
+
+def find(db: Connection, name: str) -> str | None:
+    """A fact, where it was put."""
+    found = db.row("SELECT value FROM deployment WHERE name = :name", name=name)
+    return None if found is None else str(found[0])
+
+
+def put(db: Connection, name: str, value: str) -> None:
+    """Store a fact."""
+    db.run(
+        "INSERT INTO deployment (name, value) VALUES (:name, :value)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        name=name,
+        value=value,
+    )
