@@ -26,7 +26,7 @@ from openecr.errors import StorageFull
 T = TypeVar("T")
 
 SAFE_SQLITE = (3, 51, 3)
-"""Versions before this can corrupt a WAL database that connections write and checkpoint at once: sqlite.org/wal.html."""
+"""Versions before this can corrupt a WAL database that connections write and checkpoint: sqlite.org/wal.html."""
 _GROUP_LIMIT = 64
 _WAL_CHECKPOINT_PAGES = 4000
 

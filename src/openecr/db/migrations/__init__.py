@@ -29,22 +29,13 @@ def migrate(path: Path) -> int:
         DatabaseUnusable: a newer release made the database, and this one must not touch it.
     """
     texts = migrations()
-    connection = SqliteConnection(path, read_only=False)
     lock = os.open(write_lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        # Before the first connection: two that turn a new file into a WAL database at once do not wait for each other.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = _version(connection)
-        if done > len(texts):
-            raise DatabaseUnusable(
-                f"the database {path} was made by a newer openecr (schema {done}, this one knows {len(texts)}); "
-                "start that release"
-            )
-        for number, text in enumerate(texts[done:], start=done + 1):
-            connection.script(f"BEGIN IMMEDIATE;\n{render(text)};\nPRAGMA user_version = {number};\nCOMMIT")
-        return len(texts) - done
+        return _migrate_locked(path, texts)
     finally:
         os.close(lock)
-        connection.close()
 
 
 def migrations() -> list[str]:
@@ -59,6 +50,22 @@ def render(text: str) -> str:
     for word, meaning in SQLITE_WORDS.items():
         text = text.replace(word, meaning)
     return text.rstrip().rstrip(";")
+
+
+def _migrate_locked(path: Path, texts: list[str]) -> int:
+    connection = SqliteConnection(path, read_only=False)
+    try:
+        done = _version(connection)
+        if done > len(texts):
+            raise DatabaseUnusable(
+                f"the database {path} was made by a newer openecr (schema {done}, this one knows {len(texts)}); "
+                "start that release"
+            )
+        for number, text in enumerate(texts[done:], start=done + 1):
+            connection.script(f"BEGIN IMMEDIATE;\n{render(text)};\nPRAGMA user_version = {number};\nCOMMIT")
+        return len(texts) - done
+    finally:
+        connection.close()
 
 
 def _version(connection: SqliteConnection) -> int:
