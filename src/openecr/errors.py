@@ -114,6 +114,15 @@ class RequestTooLarge(ProtocolError):
     template = "The request body is larger than {limit_bytes} bytes"
 
 
+class RequestTimedOut(ProtocolError):
+    """The client stalled in the middle of its body; SDKs try again."""
+
+    code = "RequestTimeoutException"
+    status = 408
+    oci = ("UNKNOWN", 408)
+    template = "The request body did not arrive in time"
+
+
 class ServiceNotServed(ProtocolError):
     """A signed request for an AWS service that openecr does not serve."""
 

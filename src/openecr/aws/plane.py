@@ -1,0 +1,265 @@
+"""The api plane: signed POST requests of the AWS CLI, the SDKs and Terraform, answered by operations.
+
+    target or form → authorization there → scope, date → key id known → body (under a budget, hashed) → signature
+    → session token → operation known → body parses → constraints → waist (authorize, decide, commit) → answer
+
+The order is the behaviour reference's (§1.3): what comes earlier is told first, and a key that is not known is refused
+before its body is read. A plane holds no rule of the registry: it decodes, checks shapes, calls and encodes.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from openecr.access import sigv4
+from openecr.aws import json_protocol, model, query_protocol, validate
+from openecr.aws.bodies import Bodies, Body, ClientLeft, Receive
+from openecr.aws.model import Service
+from openecr.aws.signers import SigningKeys, find_signer
+from openecr.call import API, Operation, Origin, Waist
+from openecr.errors import (
+    MissingAuthenticationToken,
+    ProtocolError,
+    RegistryError,
+    ServerFault,
+    ServiceNotServed,
+    UnknownOperation,
+    UnrecognizedClient,
+)
+from openecr.names import RegistryName
+
+JSON_SKEW_MINUTES = 5
+QUERY_SKEW_MINUTES = 15
+CLIENT_LEFT = 499
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request before anything of it is proven."""
+
+    id: str
+    received: sigv4.Received
+    target: str | None
+    """``X-Amz-Target``; a request without one is of the query protocol."""
+    scope: Scope
+
+    @property
+    def is_query(self) -> bool:
+        """Whether the request, and therefore its answer, is of the query protocol."""
+        content_type = self.received.headers.get("content-type", [b""])[0].partition(b";")[0].strip().lower()
+        return self.target is None and (
+            content_type == b"application/x-www-form-urlencoded" or b"Action=" in self.received.raw_query
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back over the wire."""
+
+    status: int
+    content_type: bytes
+    body: bytes
+
+
+class ApiPlane:
+    """Answers requests that ``app`` has routed to the api plane.
+
+    Args:
+        waist: runs the operations.
+        services: the handlers, {service: {operation: Operation}}, as botocore names both. A modelled operation that is
+            in no table answers that it is not built yet.
+        wall_clock: seconds UTC, for the dates of signatures; the rules' clock is the deployment's.
+
+    Keys of the ASGI scope that ``app`` sets: ``openecr.base_url`` (required), ``openecr.request_id``, ``openecr.host``
+    (the host that the client signed, where a trusted proxy told it), ``openecr.source``, ``openecr.secure``.
+    """
+
+    def __init__(
+        self,
+        waist: Waist,
+        services: Mapping[str, Mapping[str, Operation]],
+        *,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        deployment = waist.deployment
+        self._waist = waist
+        self._services = services
+        self._wall_clock = wall_clock
+        self._regions = model.regions() | {deployment.settings.region}
+        self._signing_keys = SigningKeys(deployment.keyring)
+        self._bodies = Bodies(deployment.settings.body_budget_bytes)
+        for name in model.SERVICES:
+            model.load(name)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer one request; the status that was sent, 499 where the client left before its body was complete."""
+        request = _request(scope)
+        service: Service | None = None
+        try:
+            claim, service = self._claim(request)
+            answer = await self._answer(request, claim, service, receive)
+        except ClientLeft:
+            return CLIENT_LEFT
+        except RegistryError as error:
+            answer = _told(request, service, error)
+        except Exception:  # noqa: BLE001 - logged whole; the client is told the request id and nothing else
+            _log.exception("api request failed", request_id=request.id, target=request.target)
+            answer = _told(request, service, ServerFault(request_id=request.id))
+        await _send(send, request.id, answer)
+        return answer.status
+
+    def _claim(self, request: Request) -> tuple[sigv4.Claim, Service]:
+        """Who the request claims to come from, and the service it is for; scope and date hold, nothing is proven."""
+        service = self._service_of_target(request)
+        claim = sigv4.parse(request.received)
+        if service is None:
+            service = self._service_of_scope(claim)
+        sigv4.require_scope(claim, service.signing_name, self._regions)
+        skew = JSON_SKEW_MINUTES if service.protocol == "json" else QUERY_SKEW_MINUTES
+        sigv4.require_current(claim, self._wall_clock(), skew)
+        return claim, service
+
+    def _service_of_target(self, request: Request) -> Service | None:
+        """The service that the target header names; None for the query protocol, where the credential's scope does."""
+        if request.is_query:
+            return None
+        prefix, dot, _ = (request.target or "").partition(".")
+        if not dot or request.received.method != "POST":
+            raise UnknownOperation(message="A request of the AWS JSON protocol is a POST with an X-Amz-Target header")
+        service = model.service_of_target(prefix)
+        if service is None:
+            raise self._not_served(_claimed_service(request) or prefix[:128])
+        return service
+
+    def _service_of_scope(self, claim: sigv4.Claim) -> Service:
+        if claim.service not in model.SERVICES:
+            raise self._not_served(claim.service[:128])
+        service = model.load(claim.service)
+        if service.protocol != "query":
+            raise UnknownOperation(message=f"{claim.service} does not speak the AWS query protocol")
+        return service
+
+    def _not_served(self, service: str) -> ServiceNotServed:
+        return ServiceNotServed(service=service, served=", ".join(sorted(self._services)))
+
+    async def _answer(self, request: Request, claim: sigv4.Claim, service: Service, receive: Receive) -> Answer:
+        deployment = self._waist.deployment
+        signer = deployment.database.read(lambda db: find_signer(db, claim.access_key_id))
+        if signer is None:
+            raise UnrecognizedClient
+        async with self._bodies.read(receive, _content_length(request)) as body:
+            sigv4.verify(request.received, claim, self._signing_keys.key(signer, claim), body.sha256)
+            if claim.session_token:
+                raise UnrecognizedClient  # no temporary credentials are issued yet, so no token is right
+            name, handler, arguments = self._call(request, service, body)
+            origin = Origin(
+                request_id=request.id,
+                access_key_id=signer.access_key_id,
+                registry=RegistryName(signer.account_id, claim.region),
+                base_url=request.scope["openecr.base_url"],
+                now_us=deployment.now_us(),
+                strictness=API,
+                source_address=request.scope.get("openecr.source", ""),
+                secure=request.scope.get("openecr.secure", False),
+            )
+            answer = await self._waist.invoke(handler, origin, **arguments)
+        if service.protocol == "query":
+            encoded = query_protocol.encode(service, name, answer, request.id)
+            return Answer(200, query_protocol.CONTENT_TYPE, encoded)
+        encoded = json_protocol.encode(answer, service.operations[name].output_shape)
+        return Answer(200, json_protocol.CONTENT_TYPE, encoded)
+
+    def _call(self, request: Request, service: Service, body: Body) -> tuple[str, Operation, dict[str, Any]]:
+        """(operation, its handler, its arguments): known, built, parsed and within the shapes' constraints."""
+        fields: dict[str, str] = {}
+        if service.protocol == "query":
+            fields = query_protocol.parse_form(request.received.raw_query)
+            fields |= query_protocol.parse_form(body.content)
+            name = _action(service, fields)
+        else:
+            name = (request.target or "").partition(".")[2]
+        handler = self._handler(service, name)
+        shape = service.operations[name].input_shape
+        if service.protocol == "query":
+            values = query_protocol.decode(fields, shape)
+        else:
+            values = json_protocol.decode(body.content, shape)
+        validate.check(service, name, values)
+        spelled = model.arguments_of(shape)
+        return name, handler, {spelled[member]: value for member, value in values.items()}
+
+    def _handler(self, service: Service, name: str) -> Operation:
+        if name not in service.operations:
+            raise UnknownOperation(message=f"The service {service.name} has no operation '{name[:128]}'")
+        handler = self._services.get(service.name, {}).get(name)
+        if handler is None:
+            raise UnknownOperation(message=f"{name} is not built yet in openecr")
+        return handler
+
+
+def _request(scope: Scope) -> Request:
+    headers = sigv4.headers_of(scope["headers"])
+    host = scope.get("openecr.host")
+    received = sigv4.Received(
+        method=scope["method"],
+        # granian's raw path carries the query; ASGI's does not.
+        raw_path=(scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0],
+        raw_query=scope.get("query_string", b""),
+        headers=headers,
+        host=b",".join(headers.get("host", [])).strip() if host is None else host.encode("latin-1"),
+    )
+    targets = headers.get("x-amz-target")
+    return Request(
+        id=scope.get("openecr.request_id") or str(uuid4()),
+        received=received,
+        target=None if targets is None else b",".join(targets).decode("latin-1"),
+        scope=scope,
+    )
+
+
+def _claimed_service(request: Request) -> str | None:
+    """The service in the credential's scope, where there is one to read."""
+    try:
+        return sigv4.parse(request.received).service[:128]
+    except (MissingAuthenticationToken, ProtocolError):
+        return None
+
+
+def _content_length(request: Request) -> int | None:
+    given = request.received.headers.get("content-length")
+    return int(given[0]) if given is not None and given[0].isdigit() and len(given[0]) < 19 else None
+
+
+def _action(service: Service, fields: Mapping[str, str]) -> str:
+    """The operation that a form asks for, by name and version of the API."""
+    name, version = fields.get("Action", ""), fields.get("Version", "")
+    if version != service.version or name not in service.operations:
+        raise UnknownOperation(message=f"Could not find operation {name[:128]} for version {version[:32] or 'NONE'}")
+    return name
+
+
+def _told(request: Request, service: Service | None, error: RegistryError) -> Answer:
+    """An error in the protocol that the request spoke."""
+    if request.is_query:
+        status, body = query_protocol.encode_error(service, error, request.id)
+        return Answer(status, query_protocol.CONTENT_TYPE, body)
+    return Answer(error.status, json_protocol.CONTENT_TYPE, json_protocol.encode_error(error))
+
+
+async def _send(send: Send, request_id: str, answer: Answer) -> None:
+    headers = [
+        (b"content-type", answer.content_type),
+        (b"content-length", str(len(answer.body)).encode()),
+        (b"x-amzn-requestid", request_id.encode()),
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
