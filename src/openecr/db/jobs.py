@@ -14,7 +14,6 @@ Instants come from ``Connection.clock_us``. On PostgreSQL the inner SELECT of ``
 LOCKED``; here writers are serial.
 """
 
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
