@@ -6,7 +6,7 @@ import ipaddress
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ class Application:
             return fault(arrival.request_id)
 
     def _arrival(self, scope: Scope, request_id: str) -> Arrival:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers = _headers(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1")
         client = scope.get("client")
         source = str(client[0]) if client else ""
@@ -224,6 +224,14 @@ def served_regions(settings: Settings) -> frozenset[str]:
         for region in session.get_available_regions("ecr", partition, allow_non_regional=False)
     }
     return frozenset(known | {settings.region})
+
+
+def _headers(received: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by lower-case name; one that is repeated is one list (RFC 9110 §5.3), as Go's clients send Accept."""
+    gathered: dict[bytes, bytes] = {}
+    for name, value in received:
+        gathered[name] = value if name not in gathered else gathered[name] + b", " + value
+    return gathered
 
 
 def _forwarded_for(header: bytes | None, peer: str, proxies: _Proxies) -> str:

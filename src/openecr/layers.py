@@ -14,7 +14,7 @@ from openecr.access import layer_urls
 from openecr.blobs.store import ObjectMissing
 from openecr.call import Deployment
 from openecr.db.layers import Blob, find_object
-from openecr.names import UPLOAD_ID
+from openecr.names import UPLOAD_ID, Digest
 from openecr.oci.http import Receive, Scope, Send
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -33,9 +33,8 @@ class LayersPlane:
         object_id = path.rsplit("/", 1)[-1]
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         now_us = self.deployment.now_us()
-        if not UPLOAD_ID.fullmatch(object_id) or not layer_urls.allows(
-            self.deployment.keyring, object_id, query, now_us
-        ):
+        digest = layer_urls.allows(self.deployment.keyring, object_id, query, now_us)
+        if digest is None or not UPLOAD_ID.fullmatch(object_id):
             return await _refuse(send, 403, "AccessDenied", "The URL is not valid, or it has expired.")
         blob = self.deployment.database.read(lambda db: find_object(db, object_id))
         if blob is None:
@@ -43,9 +42,17 @@ class LayersPlane:
         wanted = _range(headers.get(b"range"), blob.size_bytes)
         if wanted is None:
             return await _unsatisfiable(send, blob)
-        return await self._send(scope, receive, send, blob, wanted)
+        return await self._send(scope, receive, send, blob, digest, wanted)
 
-    async def _send(self, scope: Scope, receive: Receive, send: Send, blob: Blob, wanted: tuple[int, int, bool]) -> int:
+    async def _send(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        blob: Blob,
+        digest: Digest,
+        wanted: tuple[int, int, bool],
+    ) -> int:
         start_byte, end_byte, partial = wanted
         path = self.deployment.blobs.path(blob.object_id)
         if path is not None and path.stat().st_size != blob.size_bytes:
@@ -54,7 +61,8 @@ class LayersPlane:
             (b"content-type", b"application/octet-stream"),
             (b"content-length", str(end_byte - start_byte).encode()),
             (b"accept-ranges", b"bytes"),
-            (b"etag", f'"{blob.object_id}"'.encode()),
+            (b"docker-content-digest", str(digest).encode()),
+            (b"etag", f'"{digest}"'.encode()),
         ]
         if partial:
             headers.append((b"content-range", f"bytes {start_byte}-{end_byte - 1}/{blob.size_bytes}".encode()))
@@ -99,9 +107,7 @@ def _range(header: bytes | None, size_bytes: int) -> tuple[int, int, bool] | Non
         return (size_bytes - length, size_bytes, True) if length else None
     start_byte = int(found[1])
     last_byte = min(int(found[2]), size_bytes - 1) if found[2] else size_bytes - 1
-    if found[2] and int(found[2]) < start_byte:
-        return 0, size_bytes, False
-    return (start_byte, last_byte + 1, True) if start_byte < size_bytes else None
+    return (start_byte, last_byte + 1, True) if start_byte <= last_byte else None
 
 
 async def _unsatisfiable(send: Send, blob: Blob) -> int:

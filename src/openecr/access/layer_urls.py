@@ -1,9 +1,9 @@
 """Presigned layer URLs: a right to read one blob until an instant, for whoever holds the URL.
 
-    /layers/{object id}?X-Amz-Expires=..&key=..&signature=..
+    /layers/{object id}?digest=..&expires=..&key=..&signature=..
 
-The signature covers the object and the instant and nothing else can be put in their place; the bytes are found by the
-blob's object id, so that a URL neither names a repository nor survives the blob.
+The signature covers the object, the digest it is served under and the instant, and nothing else can be put in their
+place; the bytes are found by the blob's object id, so that a URL neither names a repository nor survives the blob.
 """
 
 import base64
@@ -11,26 +11,31 @@ import binascii
 from collections.abc import Mapping
 
 from openecr.keyring import Keyring
+from openecr.names import Digest
 
 USE = "layer-url"
 
 
-def presign(keyring: Keyring, object_id: str, expires_us: int) -> str:
-    """The path and query of a URL that reads this object until then."""
-    key_id, signature = keyring.sign(USE, _signed(object_id, expires_us))
+def presign(keyring: Keyring, object_id: str, digest: Digest, expires_us: int) -> str:
+    """The path and query of a URL that reads this object, as this digest, until then."""
+    key_id, signature = keyring.sign(USE, _signed(object_id, str(digest), expires_us))
     text = base64.urlsafe_b64encode(signature).rstrip(b"=").decode()
-    return f"/layers/{object_id}?expires={expires_us}&key={key_id}&signature={text}"
+    return f"/layers/{object_id}?digest={digest}&expires={expires_us}&key={key_id}&signature={text}"
 
 
-def allows(keyring: Keyring, object_id: str, query: Mapping[str, str], now_us: int) -> bool:
-    """Whether the query holds this deployment's unexpired signature for this object."""
+def allows(keyring: Keyring, object_id: str, query: Mapping[str, str], now_us: int) -> Digest | None:
+    """The digest to serve the object under, where the query holds this deployment's unexpired signature for it."""
     try:
         expires_us, key_id = int(query["expires"]), int(query["key"])
         signature = base64.b64decode(query["signature"] + "=", altchars=b"-_", validate=True)
+        digest = Digest.parse(query["digest"])
     except (KeyError, ValueError, binascii.Error):
-        return False
-    return now_us < expires_us and keyring.verifies(USE, key_id, _signed(object_id, expires_us), signature)
+        return None
+    if digest is None or now_us >= expires_us:
+        return None
+    good = keyring.verifies(USE, key_id, _signed(object_id, str(digest), expires_us), signature)
+    return digest if good else None
 
 
-def _signed(object_id: str, expires_us: int) -> bytes:
-    return f"{object_id}\n{expires_us}".encode()
+def _signed(object_id: str, digest: str, expires_us: int) -> bytes:
+    return f"{object_id}\n{digest}\n{expires_us}".encode()

@@ -1,4 +1,4 @@
-"""Queries of accounts, their principals and access keys, and of the deployment's own rows."""
+"""Queries of accounts, their principals and access keys."""
 
 from dataclasses import dataclass
 
@@ -86,19 +86,3 @@ def administrator_key(db: Connection, account_id: str) -> SealedAccessKey | None
         account_id=account_id,
     )
     return None if row is None else SealedAccessKey(*row)
-
-
-def deployment_value(db: Connection, name: str) -> str | None:
-    """A value that the deployment keeps about itself."""
-    row = db.row("SELECT value FROM deployment WHERE name = :name", name=name)
-    return None if row is None else str(row[0])
-
-
-def set_deployment_value(db: Connection, name: str, value: str) -> None:
-    """Keep a value about the deployment."""
-    db.run(
-        "INSERT INTO deployment (name, value) VALUES (:name, :value)"
-        " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        name=name,
-        value=value,
-    )

@@ -190,26 +190,76 @@ def insert(
     return int(found[0])
 
 
-def insert_references(
-    db: Connection, image_key: int, layers: Iterable[tuple[int, str]], children: Iterable[int]
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One thing that a manifest names: a layer, a member image, or, in a sparse manifest, a gap."""
+
+    position: int
+    digest: bytes
+    media_type: str
+    layer_key: int | None = None
+    child_key: int | None = None
+
+
+def insert_references(db: Connection, repository_key: int, image_key: int, references: Iterable[Reference]) -> None:
+    """Bind an image to what it names."""
+    for item in references:
+        if item.layer_key is not None:
+            _bind_layer(db, image_key, item.position, item.layer_key, item.media_type)
+        elif item.child_key is not None:
+            _bind_child(db, image_key, item.position, item.child_key)
+        else:
+            db.run(
+                "INSERT INTO image_gap (image_key, position, repository_key, digest, media_type)"
+                " VALUES (:image_key, :position, :repository_key, :digest, :media_type)",
+                image_key=image_key,
+                position=item.position,
+                repository_key=repository_key,
+                digest=item.digest,
+                media_type=item.media_type,
+            )
+
+
+def fill_gaps(
+    db: Connection, repository_key: int, digest: bytes, *, layer_key: int | None = None, child_key: int | None = None
 ) -> None:
-    """Bind an image to its layers ((layer key, media type), in manifest order) and to its member images."""
-    for position, (layer_key, media_type) in enumerate(layers):
+    """Bind what was just pushed to the sparse manifests that already name it."""
+    gaps = db.rows(
+        "SELECT image_key, position, media_type FROM image_gap WHERE repository_key = :repository_key"
+        " AND digest = :digest",
+        repository_key=repository_key,
+        digest=digest,
+    )
+    for image_key, position, media_type in gaps:
+        if layer_key is not None:
+            _bind_layer(db, image_key, position, layer_key, media_type)
+        elif child_key is not None:
+            _bind_child(db, image_key, position, child_key)
         db.run(
-            "INSERT INTO image_layer (image_key, position, layer_key, media_type)"
-            " VALUES (:image_key, :position, :layer_key, :media_type)",
+            "DELETE FROM image_gap WHERE image_key = :image_key AND position = :position",
             image_key=image_key,
             position=position,
-            layer_key=layer_key,
-            media_type=media_type,
         )
-    for position, child_key in enumerate(children):
-        db.run(
-            "INSERT INTO image_child (image_key, position, child_key) VALUES (:image_key, :position, :child_key)",
-            image_key=image_key,
-            position=position,
-            child_key=child_key,
-        )
+
+
+def _bind_layer(db: Connection, image_key: int, position: int, layer_key: int, media_type: str) -> None:
+    db.run(
+        "INSERT INTO image_layer (image_key, position, layer_key, media_type)"
+        " VALUES (:image_key, :position, :layer_key, :media_type)",
+        image_key=image_key,
+        position=position,
+        layer_key=layer_key,
+        media_type=media_type,
+    )
+
+
+def _bind_child(db: Connection, image_key: int, position: int, child_key: int) -> None:
+    db.run(
+        "INSERT INTO image_child (image_key, position, child_key) VALUES (:image_key, :position, :child_key)",
+        image_key=image_key,
+        position=position,
+        child_key=child_key,
+    )
 
 
 def set_tag(db: Connection, repository_key: int, tag: str, image_key: int, now_us: int) -> None:
@@ -291,7 +341,7 @@ def largest_child_size_bytes(db: Connection, image_keys: Sequence[int]) -> int:
 
 def delete(db: Connection, image_key: int) -> None:
     """Remove an image with its tags and references; the foreign keys refuse it while an index names it."""
-    for table in ("tag", "image_layer", "image_child"):
+    for table in ("tag", "image_layer", "image_child", "image_gap"):
         db.run(f"DELETE FROM {table} WHERE image_key = :key", key=image_key)
     db.run("DELETE FROM image WHERE id = :key", key=image_key)
 

@@ -122,20 +122,37 @@ def add_digest(db: Connection, registry_key: int, encryption_key: str, digest: b
 
 def link(
     db: Connection, repository_key: int, digest: bytes, blob_key: int, *, promised_until_us: int, now_us: int
-) -> None:
-    """Link a blob into a repository, or make the link's promise longer."""
-    db.run(
+) -> int:
+    """Link a blob into a repository, or make the link's promise longer; the link's key."""
+    found = db.row(
         "INSERT INTO layer (repository_key, digest, blob_key, promised_until_us, linked_us)"
         " VALUES (:repository_key, :digest, :blob_key, :promised_until_us, :now_us)"
         " ON CONFLICT (repository_key, digest) DO UPDATE SET promised_until_us ="
         " CASE WHEN layer.promised_until_us > excluded.promised_until_us THEN layer.promised_until_us"
-        " ELSE excluded.promised_until_us END",
+        " ELSE excluded.promised_until_us END RETURNING id",
         repository_key=repository_key,
         digest=digest,
         blob_key=blob_key,
         promised_until_us=promised_until_us,
         now_us=now_us,
     )
+    assert found is not None  # noqa: S101 - RETURNING answers with the row
+    return int(found[0])
+
+
+def holders(db: Connection, registry_key: int, digest: bytes, now_us: int, most: int) -> list[str]:
+    """Names of up to ``most`` repositories of a registry that hold a live link to this digest."""
+    rows = db.rows(
+        "SELECT r.name FROM blob_digest d JOIN layer l ON l.blob_key = d.blob_key AND l.digest = :digest"
+        " JOIN repository r ON r.id = l.repository_key"
+        f" WHERE d.registry_key = :registry_key AND d.digest = :digest AND r.trashed_us IS NULL AND {_LINK_LIVES}"
+        " ORDER BY r.name LIMIT :most",
+        registry_key=registry_key,
+        digest=digest,
+        now_us=now_us,
+        most=most,
+    )
+    return [row[0] for row in rows]
 
 
 def extend_promise(db: Connection, layer_key: int, promised_until_us: int) -> None:
@@ -166,8 +183,3 @@ def of_image(db: Connection, image_key: int) -> list[tuple[int, bytes, int, str]
         key=image_key,
     )
     return [(row[0], row[1], row[2], row[3]) for row in rows]
-
-
-def delete_links(db: Connection, repository_key: int) -> None:
-    """Remove every link of a repository that has no images any more."""
-    db.run("DELETE FROM layer WHERE repository_key = :key", key=repository_key)

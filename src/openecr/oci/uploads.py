@@ -41,7 +41,7 @@ async def _mount(waist: Waist, request: Request) -> Digest | None:
     """The mounted layer's digest; None where the client must upload, whatever the reason."""
     mount, source = request.parameter("mount"), request.parameter("from")
     digest = Digest.parse(mount) if mount else None
-    if digest is None or source is None or not is_repository_name(source):
+    if digest is None or (source is not None and not is_repository_name(source)):
         return None
     linked = await waist.run(
         mount_layer, request.origin, repository_name=request.name, source_name=source, digest=digest

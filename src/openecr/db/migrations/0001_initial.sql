@@ -166,6 +166,17 @@ CREATE TABLE image_child (
 ) {table};
 CREATE INDEX image_child_child ON image_child (child_key);
 
+-- What a sparse manifest names and the repository does not hold yet; filled when it is pushed.
+CREATE TABLE image_gap (
+    image_key BIGINT NOT NULL REFERENCES image (id) ON DELETE RESTRICT,
+    position BIGINT NOT NULL,
+    repository_key BIGINT NOT NULL REFERENCES repository (id) ON DELETE RESTRICT,
+    digest {bytes} NOT NULL,
+    media_type TEXT NOT NULL,
+    PRIMARY KEY (image_key, position)
+) {table};
+CREATE INDEX image_gap_digest ON image_gap (repository_key, digest);
+
 -- An upload continues on any worker: its object is named here before the first byte.
 CREATE TABLE upload (
     id {key},

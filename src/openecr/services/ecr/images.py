@@ -7,6 +7,7 @@ import orjson
 
 from openecr.call import Call, decision, operation
 from openecr.db import images, layers
+from openecr.db.images import Reference
 from openecr.db.repositories import Repository
 from openecr.errors import (
     ImageAlreadyExists,
@@ -22,7 +23,6 @@ from openecr.manifest import (
     EMPTY_CONFIG,
     INDEX_TYPES,
     MANIFEST_TYPES,
-    Descriptor,
     Manifest,
     ManifestRefused,
     convert,
@@ -31,7 +31,7 @@ from openecr.manifest import (
 )
 from openecr.names import Digest, is_image_tag
 from openecr.services.ecr.mutability_rules import may_move
-from openecr.services.ecr.registry import IDENTICAL_PUSH, account_setting
+from openecr.services.ecr.registry import IDENTICAL_PUSH, SPARSE_MANIFESTS, account_setting
 from openecr.services.ecr.repositories import mutability_filters, require
 
 MOST_TAGS_PER_IMAGE = 1000
@@ -79,8 +79,7 @@ def push(
     repository = require(call, repository_name, registry_id)
     manifest = _read(call, content, media_type)
     identity = _identity(repository, content, digest)
-    blobs = _require_layers(call, repository, manifest)
-    children, blob_members = _require_members(call, repository, manifest)
+    references = _references(call, repository, manifest)
     existing = images.find(call.db, repository.key, identity.stored)
     _refuse_taken_tags(call, repository, identity, existing, tags)
     if existing is None:
@@ -93,12 +92,13 @@ def push(
             config_media_type=manifest.config.media_type if manifest.config else None,
             subject_digest=manifest.subject.stored if manifest.subject else None,
             annotations=orjson.dumps(manifest.annotations).decode() if manifest.annotations else None,
-            image_size_bytes=_image_size_bytes(call, manifest, children),
+            image_size_bytes=_image_size_bytes(call, manifest, references),
             pushed_us=call.now_us,
             manifest=content,
             ever_tagged=bool(tags),
         )
-        images.insert_references(call.db, image_key, [*blobs, *blob_members], children)
+        images.insert_references(call.db, repository.key, image_key, references)
+        images.fill_gaps(call.db, repository.key, identity.stored, child_key=image_key)
     else:
         image_key = existing.key
     for tag in tags:
@@ -239,43 +239,29 @@ def _identity(repository: Repository, content: bytes, given: Digest | None) -> D
     return calculated
 
 
-def _require_layers(call: Call, repository: Repository, manifest: Manifest) -> list[tuple[int, str]]:
-    """(layer key, media type) of config and layers, or the error that names every missing one."""
+def _references(call: Call, repository: Repository, manifest: Manifest) -> list[Reference]:
+    """What the manifest names, each bound to what the repository holds, or the error that names every missing one.
+
+    A registry that takes sparse manifests keeps a gap where something is missing (OCI distribution specification,
+    "sparse"); ECR does not, and neither does openecr unless the account setting says so.
+    """
     now_us = call.db.clock_us()
-    found = [(item, layers.find(call.db, repository.key, item.digest.stored, now_us)) for item in manifest.blobs]
-    missing = [str(item.digest) for item, layer in found if layer is None]
-    if missing:
-        raise LayersNotFound(
-            digests=", ".join(missing), repository=repository.name, registry_id=repository.registry.account_id
+    names = {"repository": repository.name, "registry_id": repository.registry.account_id}
+    references: list[Reference] = []
+    for position, item in enumerate((*manifest.blobs, *manifest.members)):
+        stored = item.digest.stored
+        child = images.find(call.db, repository.key, stored) if manifest.is_index else None
+        layer = None
+        if child is None and not (manifest.is_index and item.is_manifest):
+            layer = layers.find(call.db, repository.key, stored, now_us)
+        references.append(
+            Reference(position, stored, item.media_type, layer.key if layer else None, child.key if child else None)
         )
-    return [(layer.key, item.media_type) for item, layer in found if layer is not None]
-
-
-def _require_members(call: Call, repository: Repository, manifest: Manifest) -> tuple[list[int], list[tuple[int, str]]]:
-    """Keys of the images that an index names, and (layer key, media type) of the blobs that it names."""
-    children: list[int] = []
-    blobs: list[tuple[int, str]] = []
-    missing: list[str] = []
-    for member in manifest.members:
-        image = images.find(call.db, repository.key, member.digest.stored)
-        if image is not None:
-            children.append(image.key)
-        elif (layer := _blob_member(call, repository, member)) is not None:
-            blobs.append((layer.key, member.media_type))
-        else:
-            missing.append(str(member.digest))
-    if missing:
-        raise ReferencedImagesNotFound(
-            digests=", ".join(missing), repository=repository.name, registry_id=repository.registry.account_id
-        )
-    return children, blobs
-
-
-def _blob_member(call: Call, repository: Repository, member: Descriptor) -> layers.Layer | None:
-    """The layer that an index names in place of an image, as BuildKit's cache indexes do."""
-    if member.is_manifest:
-        return None
-    return layers.find(call.db, repository.key, member.digest.stored, call.db.clock_us())
+    missing = [str(Digest(item.digest)) for item in references if item.layer_key is None and item.child_key is None]
+    if missing and account_setting(call, repository.registry, SPARSE_MANIFESTS) == "DISABLED":
+        refusal = ReferencedImagesNotFound if manifest.is_index else LayersNotFound
+        raise refusal(digests=", ".join(missing), **names)
+    return references
 
 
 def _refuse_taken_tags(
@@ -306,9 +292,10 @@ def _already_exists(repository: Repository, identity: Digest, tag: str | None) -
     )
 
 
-def _image_size_bytes(call: Call, manifest: Manifest, children: list[int]) -> int:
+def _image_size_bytes(call: Call, manifest: Manifest, references: list[Reference]) -> int:
     """An image weighs its layers and config; an index the largest of its images."""
     if manifest.is_index:
+        children = [item.child_key for item in references if item.child_key is not None]
         return images.largest_child_size_bytes(call.db, children)
     return manifest.image_size_bytes
 

@@ -5,13 +5,15 @@ from typing import Any
 
 from openecr.access import layer_urls
 from openecr.call import Call, Flow, authorize, decision, flow, operation
-from openecr.db import layers, repositories
+from openecr.db import images, layers, repositories
 from openecr.db.layers import Layer
 from openecr.db.repositories import Repository
 from openecr.errors import AccessDenied, LayerNotFound
 from openecr.names import DIGEST_FORM, Digest, repository_arn
 from openecr.services.ecr.registry import BLOB_MOUNTING, account_setting
 from openecr.services.ecr.repositories import require
+
+_MOST_SOURCES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def locate(call: Call, *, repository_name: str, digest: Digest, registry_id: str
         repository = require(call, repository_name, registry_id)
         raise LayerNotFound(digest=digest, repository=repository.name, registry_id=registry.account_id)
     expires_us = call.now_us + call.settings.layer_url_seconds * 1_000_000
-    return layer_urls.presign(call.deployment.keyring, layer.object_id, expires_us)
+    return layer_urls.presign(call.deployment.keyring, layer.object_id, digest, expires_us)
 
 
 locate_layer = decision("ecr:GetDownloadUrlForLayer", writes=False)(locate)
@@ -137,35 +139,43 @@ def get_download_url_for_layer(
     return {"downloadUrl": call.origin.base_url + path, "layerDigest": layer_digest}
 
 
+def link(call: Call, repository: Repository, digest: Digest, blob_key: int) -> None:
+    """Link a blob into a repository for the promised time, and into the sparse manifests that name it already."""
+    now_us = call.db.clock_us()
+    until_us = promised_until_us(call)
+    key = layers.link(call.db, repository.key, digest.stored, blob_key, promised_until_us=until_us, now_us=now_us)
+    images.fill_gaps(call.db, repository.key, digest.stored, layer_key=key)
+
+
 @decision("ecr:InitiateLayerUpload", writes=True)
 def mount_layer(
-    call: Call, *, repository_name: str, source_name: str, digest: Digest, registry_id: str | None = None
+    call: Call, *, repository_name: str, source_name: str | None, digest: Digest, registry_id: str | None = None
 ) -> bool:
     """Link a layer of another repository of the same registry; False where an ordinary upload must follow.
 
     ECR's rules (user guide, "Blob mounting"): off until the account setting allows it, within one registry, between
-    repositories with the same encryption. Who may not read the source learns nothing: the answer is that of a layer
-    that is not there.
+    repositories with the same encryption. Who may not read a source learns nothing: the answer is that of a layer that
+    is not there. Without a source (OCI's anonymous mount) any repository that the caller may read will do.
     """
     target = require(call, repository_name, registry_id)
     authorize(call, "ecr:CompleteLayerUpload", [repository_arn(target.registry, target.name)])
     if account_setting(call, target.registry, BLOB_MOUNTING) != "ENABLED":
         return False
-    source = _readable_source(call, target, source_name)
-    if source is None or source.encryption_key != target.encryption_key:
-        return False
-    layer = layers.find(call.db, source.key, digest.stored, call.db.clock_us())
-    if layer is None:
-        return False
-    layers.link(
-        call.db,
-        target.key,
-        digest.stored,
-        layer.blob_key,
-        promised_until_us=promised_until_us(call),
-        now_us=call.db.clock_us(),
+    now_us = call.db.clock_us()
+    candidates = (
+        [source_name]
+        if source_name is not None
+        else layers.holders(call.db, target.registry_key, digest.stored, now_us, _MOST_SOURCES)
     )
-    return True
+    for candidate in candidates:
+        source = _readable_source(call, target, candidate)
+        if source is None or source.encryption_key != target.encryption_key:
+            continue
+        layer = layers.find(call.db, source.key, digest.stored, now_us)
+        if layer is not None:
+            link(call, target, digest, layer.blob_key)
+            return True
+    return False
 
 
 def _readable_source(call: Call, target: Repository, source_name: str) -> Repository | None:

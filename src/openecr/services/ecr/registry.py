@@ -12,12 +12,15 @@ from openecr.services.ecr.addresses import proxy_endpoint
 BLOB_MOUNTING = "BLOB_MOUNTING"
 IDENTICAL_PUSH = "IDENTICAL_IMMUTABLE_PUSH"
 """openecr's own: whether pushing the identical image to an immutable tag is refused as on ECR, or accepted."""
+SPARSE_MANIFESTS = "SPARSE_MANIFESTS"
+"""openecr's own: whether a manifest may name what its repository does not hold yet, as OCI allows and ECR does not."""
 
 ACCOUNT_SETTINGS: dict[str, tuple[str, ...]] = {
     "BASIC_SCAN_TYPE_VERSION": ("AWS_NATIVE", "CLAIR"),
     "REGISTRY_POLICY_SCOPE": ("V2", "V1"),
     BLOB_MOUNTING: ("DISABLED", "ENABLED"),
     IDENTICAL_PUSH: ("REFUSED", "ACCEPTED"),
+    SPARSE_MANIFESTS: ("DISABLED", "ENABLED"),
 }
 """Name → its values, the default first."""
 

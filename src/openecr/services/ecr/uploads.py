@@ -35,7 +35,7 @@ from openecr.errors import (
     UploadNotFound,
 )
 from openecr.names import Digest
-from openecr.services.ecr.layers import promised_until_us
+from openecr.services.ecr.layers import link
 from openecr.services.ecr.repositories import require
 
 if TYPE_CHECKING:
@@ -327,14 +327,7 @@ def complete(
         raise LayerAlreadyExists(digest=matching[0], **names)
     blob = _keep_bytes(call, repository, object_id, upload.offset_bytes, list(calculated.values()))
     for digest in dict.fromkeys((*matching, calculated["sha256"])):
-        layers.link(
-            call.db,
-            repository.key,
-            digest.stored,
-            blob.key,
-            promised_until_us=promised_until_us(call),
-            now_us=call.db.clock_us(),
-        )
+        link(call, repository, digest, blob.key)
     _hashers.forget(upload.object_id)
     uploads.delete(call.db, upload.key)
     return matching[0]
