@@ -182,7 +182,10 @@ class Application:
                 Schedule("delete-discarded-objects", "delete-discarded-objects", 10 * _MINUTE_US),
             ),
         )
-        await worker.run(stop)
+        working = asyncio.create_task(worker.run())
+        await stop.wait()
+        worker.stop()
+        await working
 
 
 def build(settings: Settings, *, base_url: str) -> Application:

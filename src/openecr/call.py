@@ -40,6 +40,8 @@ class Strictness:
     """Whether completing an upload of a layer that is there is told as an error."""
     layerless_images: bool
     """Whether an image may have no layers."""
+    members_may_lose_their_tags: bool
+    """Whether deleting the last tag of an image that an index names unties the tag, or is refused as ECR does."""
 
 
 API = Strictness(
@@ -48,6 +50,7 @@ API = Strictness(
     identical_image_is_error=True,
     known_layer_is_error=True,
     layerless_images=False,
+    members_may_lose_their_tags=False,
 )
 OCI = Strictness(
     empty_layers=True,
@@ -55,6 +58,7 @@ OCI = Strictness(
     identical_image_is_error=False,
     known_layer_is_error=False,
     layerless_images=True,
+    members_may_lose_their_tags=True,
 )
 
 

@@ -25,7 +25,8 @@ def delete(call: Call, repository: Repository, wanted: ImageId, reason: str) -> 
     """Delete by tag or digest, as BatchDeleteImage does (reference §3.4).
 
     By tag: the tag goes, and with the last tag the image. By digest, or by both where they agree: the image goes with
-    all its tags. An image that an index names stays, by tag too where the tag is its last.
+    all its tags. An image that an index names stays: ECR refuses to delete it by its last tag too, while the OCI
+    specification deletes a tag and leaves the image, so there the strictness of the plane decides.
     """
     if wanted.tag is not None:
         image = images.find_tagged(call.db, repository.key, wanted.tag)
@@ -39,6 +40,8 @@ def delete(call: Call, repository: Repository, wanted: ImageId, reason: str) -> 
     if wanted.tag is not None and wanted.digest is None and len(tags) > 1:
         return _untag(call, repository, image, wanted.tag, reason)
     parents = images.parents_of(call.db, image.key)
+    if parents and wanted.digest is None and wanted.tag is not None and call.strictness.members_may_lose_their_tags:
+        return _untag(call, repository, image, wanted.tag, reason)
     if parents:
         named = ", ".join(str(Digest(parent)) for parent in parents)
         return Failure(

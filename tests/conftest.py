@@ -1,0 +1,24 @@
+"""Fixtures that several folders share."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from tests.running import OTHER_ACCOUNT, Server, running
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server with two workers and two accounts for all tests that only need a registry; each test uses its own
+    repositories."""
+    with running(tmp_path_factory.mktemp("openecr"), "--workers", "2", accounts=(OTHER_ACCOUNT,)) as started:
+        yield started
+
+
+@pytest.fixture
+def repository_name() -> str:
+    """A repository name that no other test uses."""
+    return f"test/repository-{next(_numbers)}"

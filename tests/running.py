@@ -1,0 +1,141 @@
+"""A real openecr server for tests: its own data directory, its own port, its own processes."""
+
+import base64
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+DEFAULT_ACCOUNT = "123456789012"
+OTHER_ACCOUNT = "999988887777"
+START_SECONDS = 60
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def openecr(*arguments: str, check: bool = True, **keywords: Any) -> subprocess.CompletedProcess[str]:
+    """Run an openecr command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "openecr", *arguments], check=check, capture_output=True, text=True, **keywords
+    )
+
+
+@dataclass
+class Server:
+    """A running ``openecr serve``."""
+
+    data_dir: Path
+    port: int
+    flags: tuple[str, ...] = ()
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return f"http://localhost:{self.port}"
+
+    @property
+    def host(self) -> str:
+        """The server's address as image names begin with it."""
+        return f"localhost:{self.port}"
+
+    def start(self) -> None:
+        """Start the processes and wait until they are ready."""
+        log = (self.data_dir / "test-server.log").open("ab")
+        command = [sys.executable, "-m", "openecr", "serve", "--data-dir", str(self.data_dir)]
+        self.process = subprocess.Popen(
+            [*command, "--port", str(self.port), *self.flags], stdout=log, stderr=log, start_new_session=True
+        )
+        log.close()
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Poll the readiness address until it answers, or the server has ended."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log()}")
+            try:
+                with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError(f"the server was not ready after {START_SECONDS} s:\n{self.log()}")
+
+    def log(self) -> str:
+        """What the server logged."""
+        return (self.data_dir / "test-server.log").read_text(errors="replace")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal to the parent and wait for its end; its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(timeout=60)
+
+    def environment(self, account_id: str = DEFAULT_ACCOUNT) -> dict[str, str]:
+        """The shell environment that ``openecr env`` prints, on top of this process's own."""
+        printed = openecr("env", "--data-dir", str(self.data_dir), "--account", account_id, "--shell", "bash").stdout
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return kept | dict(re.findall(r"^export (AWS_\w+)='?([^'\n]*)'?;?$", printed, re.MULTILINE))
+
+    def client(self, service: str, account_id: str = DEFAULT_ACCOUNT, region: str = "us-east-1") -> Any:
+        """A boto3 client of an account's administrator, without retries."""
+        variables = self.environment(account_id)
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            region_name=region,
+            endpoint_url=self.url,
+            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=120),
+        )
+
+    def password(self, account_id: str = DEFAULT_ACCOUNT) -> str:
+        """A registry password for the user AWS."""
+        data = self.client("ecr", account_id).get_authorization_token()["authorizationData"][0]
+        return base64.b64decode(data["authorizationToken"]).decode().removeprefix("AWS:")
+
+
+@contextmanager
+def running(data_dir: Path, *flags: str, accounts: Sequence[str] = ()) -> Iterator[Server]:
+    """A server on a fresh port, with more accounts where asked, stopped at the end."""
+    server = Server(data_dir, free_port(), flags)
+    server.start()
+    try:
+        for account_id in accounts:
+            openecr("account", "create", account_id, "--data-dir", str(data_dir))
+        yield server
+    finally:
+        server.stop()
+
+
+def is_refused(url: str) -> bool:
+    """Whether nobody listens at an address."""
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError:
+        return False
+    except OSError:
+        return True
+    return False
