@@ -4,6 +4,7 @@ Exit status: 1 when a measurement could not be taken, or, with ``--check``, when
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -66,6 +67,7 @@ def _scale(arguments: argparse.Namespace) -> Scale:
 
 def main() -> int:
     """Run what was asked for."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped
     arguments = _arguments()
     try:
         for tool in ("docker-registry", "wrk", "curl"):
