@@ -18,10 +18,12 @@ from openecr.settings import SettingsError
 _MOUNTS = Path("/proc/self/mountinfo")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
-UNSAFE_FILE_SYSTEMS = frozenset(
-    "9p acfs afs beegfs ceph cifs coda davfs fhgfs glusterfs gpfs lustre ncpfs nfs nfs4 ocfs2 orangefs panfs prl_fs "
-    "smb2 smb3 smbfs vboxsf virtiofs vmhgfs".split()
-)
+# fmt: off
+UNSAFE_FILE_SYSTEMS = frozenset((
+    "9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs",
+    "nfs4", "ocfs2", "orangefs", "panfs", "prl_fs", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs",
+))
+# fmt: on
 """Network and shared-folder file systems: SQLite's locks and shared memory do not hold on them."""
 
 
@@ -62,8 +64,8 @@ def create(data_dir: Path, mounts: str | None = None) -> None:
     kind = unsafe_file_system(data_dir, mounts)
     if kind is not None:
         raise SettingsError(
-            f"the data directory {data_dir} is on {kind}, a network or shared-folder file system, on which the database "
-            "would be corrupted; choose a directory on a local disk with --data-dir"
+            f"the data directory {data_dir} is on {kind}, a network or shared-folder file system, "
+            "on which the database would be corrupted; choose a directory on a local disk with --data-dir"
         )
 
 

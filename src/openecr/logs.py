@@ -26,7 +26,7 @@ _text = False
 
 def configure(log_format: str, level: int = logging.INFO) -> None:
     """Send every log of this process to standard error, as ``json`` or ``text``."""
-    global _text  # noqa: PLW0603 - like structlog's own configuration, once per process
+    global _text
     _text = log_format == "text"
     renderer: Any = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if _text else _render_json
     shared: list[Any] = [
@@ -182,7 +182,7 @@ _second = (0, "")
 
 def _now() -> str:
     """The instant in ISO form; the text of the running second is kept, for it is the same for thousands of lines."""
-    global _second  # noqa: PLW0603
+    global _second
     nanoseconds = time.time_ns()
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     if _second[0] != seconds:

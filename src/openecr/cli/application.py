@@ -1,0 +1,45 @@
+"""The commands, put together, and how they fail: one sentence on standard error."""
+
+import sys
+
+import click
+import typer
+
+from openecr.cli import account, env, serve, status, worker
+from openecr.cli.options import CommandFailed
+from openecr.db.connection import DatabaseUnusable
+from openecr.keyring import KeyringUnusable
+from openecr.processes.lock import AlreadyServed
+from openecr.processes.supervisor import StartFailed
+from openecr.settings import SettingsError
+
+app = typer.Typer(
+    name="openecr",
+    help="A self-hosted Elastic Container Registry: AWS CLI, SDKs, Docker and containerd use it as Amazon ECR.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
+app.command("env")(env.env)
+app.command("status")(status.status)
+app.add_typer(account.app, name="account")
+
+
+def run() -> int:
+    """Run one command; 2 for what its user must change, 1 for what went wrong."""
+    try:
+        result = app(standalone_mode=False)
+    except (SettingsError, click.UsageError) as error:
+        return _say(error.format_message() if isinstance(error, click.UsageError) else str(error), 2)
+    except (CommandFailed, DatabaseUnusable, KeyringUnusable, AlreadyServed, StartFailed) as error:
+        return _say(str(error), 1)
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def _say(text: str, status: int) -> int:
+    print(f"openecr: {text}", file=sys.stderr)
+    return status

@@ -1,0 +1,104 @@
+"""``openecr status``: what runs, what is stored, and what is accepted but not yet in force."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from openecr import __version__
+from openecr import data_dir as directories
+from openecr.cli import options
+from openecr.db import accounts, deployment
+from openecr.db.connection import Connection
+from openecr.db.sqlite import SqliteDatabase
+from openecr.processes import address, lock
+
+NOT_IN_FORCE = {
+    "encryption": "no byte is encrypted at rest yet: AES256 and KMS settings are stored and returned, not applied; "
+    "encrypt the disk under the data directory",
+    "scanning": "no image is scanned yet: scanOnPush is stored and returned, no scan happens",
+}
+"""What clients may set and get back, and openecr does not do yet."""
+
+
+def status(
+    data_dir: options.DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what runs here, what is stored, and what is accepted but not yet in force."""
+    folder = options.directory(data_dir)
+    found = asyncio.run(_gather(folder))
+    if as_json:
+        print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+    else:
+        print("\n".join(_lines(found)))
+
+
+async def _gather(folder: Path) -> dict[str, Any]:
+    running = address.find(folder)
+    pids = [pid for pid in lock.named_pids(folder) if lock.is_alive(pid)] if lock.is_held(folder) else []
+    found: dict[str, Any] = {
+        "version": __version__,
+        "data_dir": str(folder),
+        "running": running is not None,
+        "url": running.url if running else None,
+        "started": _instant(running.started_us) if running else None,
+        "workers": running.workers if running else 0,
+        "pids": pids,
+    }
+    if directories.database_path(folder).exists():
+        database = SqliteDatabase(directories.database_path(folder))
+        try:
+            found |= database.read(_stored)
+        finally:
+            await database.close()
+    found["not_in_force"] = NOT_IN_FORCE
+    return found
+
+
+def _stored(db: Connection) -> dict[str, Any]:
+    return {
+        "accounts": [found.account_id for found in accounts.every(db)],
+        "clock_offset_seconds": int(deployment.find(db, deployment.CLOCK_OFFSET_US) or 0) // 1_000_000,
+        "repositories": _count(db, "SELECT count(*) FROM repository"),
+        "images": _count(db, "SELECT count(*) FROM image"),
+        "jobs": {str(state): int(count) for state, count in db.rows("SELECT state, count(*) FROM job GROUP BY state")},
+    }
+
+
+def _count(db: Connection, sql: str) -> int:
+    row = db.row(sql)
+    return 0 if row is None else int(row[0])
+
+
+def _instant(instant_us: int) -> str:
+    return datetime.fromtimestamp(instant_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    lines = [f"openecr {found['version']}", f"data directory  {found['data_dir']}"]
+    if found["running"]:
+        lines.append(f"serving         {found['url']} since {found['started']}, {found['workers']} workers")
+    elif found["pids"]:
+        lines.append("serving         starting, ending, or left behind by a server that was killed")
+    else:
+        lines.append(f"serving         nothing; start it with: openecr serve --data-dir {found['data_dir']}")
+    if found["pids"]:
+        lines.append(f"processes       {' '.join(map(str, found['pids']))}")
+    if "accounts" in found:
+        jobs = ", ".join(f"{count} {state}" for state, count in sorted(found["jobs"].items())) or "none"
+        lines += [
+            f"accounts        {' '.join(found['accounts'])}",
+            f"stored          {found['repositories']} repositories, {found['images']} images",
+            f"jobs            {jobs}",
+        ]
+        if found["clock_offset_seconds"]:
+            lines.append(f"rules' clock    {found['clock_offset_seconds']} seconds ahead")
+    else:
+        lines.append("stored          nothing yet")
+    lines.append("accepted, not yet in force:")
+    lines += [f"  {name}: {text}" for name, text in found["not_in_force"].items()]
+    return lines

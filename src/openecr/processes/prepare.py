@@ -1,0 +1,130 @@
+"""What the parent does before anything serves: lock, migrate, keys, the account and its administrator, the clock."""
+
+import base64
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from openecr import __version__, data_dir
+from openecr.db import accounts, deployment
+from openecr.db.connection import Connection
+from openecr.db.migrations import migrate
+from openecr.db.sqlite import SqliteDatabase
+from openecr.keyring import Keyring, create_missing_keys, load_root_key, open_keyring
+from openecr.processes.lock import ServeLock
+from openecr.settings import Settings, SettingsError
+
+CREATED_US = "created_us"
+OLDEST_READER = "oldest_reader"
+_TRUE, _SHIFTED = "true", "shifted"
+_CLOCK = re.compile(r"\+((?:[0-9]{1,6}[dhms])+)")
+_UNIT_US = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A data directory that is ready to be served."""
+
+    lock: ServeLock
+    is_new: bool
+    clock_offset_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """An access key in the clear."""
+
+    access_key_id: str
+    secret_access_key: str
+
+
+async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepared:
+    """Check the data directory, take its lock, bring the database forward, and fill it at the first start.
+
+    Raises:
+        SettingsError, AlreadyServed, DatabaseUnusable, KeyringUnusable: one sentence with the remedy.
+    """
+    offset_us = None if settings.clock is None else clock_offset_us(settings.clock)
+    data_dir.create(settings.data_dir)
+    lock = ServeLock.take(settings.data_dir)
+    path = data_dir.database_path(settings.data_dir)
+    migrate(path)
+    data_dir.blobs_path(settings.data_dir).mkdir(exist_ok=True, mode=0o700)
+    database = SqliteDatabase(path)
+    try:
+        fresh = database.read(lambda db: db.row("SELECT 1 FROM deployment_key") is None)
+        # A root key is made for a new deployment only: a lost one must not be replaced in silence.
+        root = load_root_key(settings.data_dir, environment, create=fresh)
+        now_us = time.time_ns() // 1000
+
+        def fill(db: Connection) -> tuple[bool, int]:
+            is_new = deployment.find(db, CREATED_US) is None
+            if is_new:
+                deployment.put(db, CREATED_US, str(now_us))
+                deployment.put(db, OLDEST_READER, __version__)
+            shift_us = _set_clock(db, settings, offset_us, is_new=is_new)
+            create_missing_keys(db, root, now_us)
+            if accounts.find(db, settings.account_id) is None:
+                create_account(db, open_keyring(db, root), settings.account_id, now_us)
+            return is_new, shift_us
+
+        # What was committed before is opened too: a server that cannot open the keyring refuses to start.
+        database.read(lambda db: open_keyring(db, root))
+        is_new, shift_us = await database.write(fill)
+    finally:
+        await database.close()
+    return Prepared(lock, is_new, shift_us)
+
+
+def create_account(db: Connection, keyring: Keyring, account_id: str, now_us: int) -> AccessKey:
+    """Add an account with an administrator and its access key, and tell the key."""
+    account_key = accounts.insert(db, account_id, now_us)
+    principal_key = accounts.insert_principal(
+        db,
+        account_key,
+        kind="user",
+        name="administrator",
+        unique_id="AIDA" + _base32(17),
+        administrator=True,
+        now_us=now_us,
+    )
+    made = AccessKey("AKIA" + _base32(16), base64.b64encode(secrets.token_bytes(30)).decode())
+    sealed = keyring.seal(made.secret_access_key.encode(), context=made.access_key_id)
+    accounts.insert_access_key(db, principal_key, access_key_id=made.access_key_id, sealed_secret=sealed, now_us=now_us)
+    return made
+
+
+def administrator_key(db: Connection, keyring: Keyring, account_id: str) -> AccessKey | None:
+    """The key of an account's administrator, opened."""
+    found = accounts.administrator_key(db, account_id)
+    if found is None:
+        return None
+    return AccessKey(found.access_key_id, keyring.unseal(found.sealed_secret, found.access_key_id).decode())
+
+
+def clock_offset_us(text: str) -> int:
+    """What ``--clock +181d`` means in µs; units are d, h, m and s."""
+    found = _CLOCK.fullmatch(text)
+    if found is None:
+        raise SettingsError(f"--clock '{text}' is not an offset; write it like +181d or +1d12h (d, h, m, s)")
+    return sum(int(count) * _UNIT_US[unit] for count, unit in re.findall(r"([0-9]+)([dhms])", found[1]))
+
+
+def _set_clock(db: Connection, settings: Settings, offset_us: int | None, *, is_new: bool) -> int:
+    """Store the offset where it is allowed; the one in force."""
+    if is_new:
+        deployment.put(db, deployment.CLOCK, _TRUE if offset_us is None else _SHIFTED)
+    if offset_us is not None:
+        if deployment.find(db, deployment.CLOCK) != _SHIFTED:
+            raise SettingsError(
+                f"--clock works only on a data directory that was created with it, and {settings.data_dir} was not; "
+                "choose a new one with --data-dir"
+            )
+        deployment.put(db, deployment.CLOCK_OFFSET_US, str(offset_us))
+    return int(deployment.find(db, deployment.CLOCK_OFFSET_US) or 0)
+
+
+def _base32(length: int) -> str:
+    return base64.b32encode(secrets.token_bytes(length)).decode()[:length]
