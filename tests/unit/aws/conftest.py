@@ -62,11 +62,12 @@ class Api:
     now: float | None = None
     """The server's wall clock, where it is not the client's."""
 
-    def call(self, operation: str, members: Mapping[str, Any] | None = None, service: str = "ecr", **signing: Any) -> Reply:
+    def call(
+        self, operation: str, members: Mapping[str, Any] | None = None, service: str = "ecr", **signing: Any
+    ) -> Reply:
         """One signed request of the JSON protocol."""
-        return self.send(
-            json.dumps(members or {}).encode(), {"X-Amz-Target": f"{TARGETS[service]}.{operation}"}, service, **signing
-        )
+        target = {"X-Amz-Target": f"{TARGETS[service]}.{operation}"}
+        return self.send(json.dumps(members or {}).encode(), target, service, **signing)
 
     def query(self, form: str, service: str = "sts", **signing: Any) -> Reply:
         """One signed request of the query protocol."""

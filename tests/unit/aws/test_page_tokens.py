@@ -11,7 +11,7 @@ from openecr.keyring import Keyring
 KEYS = Keyring({"page-token": {1: b"k" * 32}})
 ROTATED = Keyring({"page-token": {1: b"k" * 32, 2: b"n" * 32}})
 OTHERS = Keyring({"page-token": {1: b"x" * 32}})
-FILTERS = {"registry": "123456789012.us-east-1", "status": None}
+FILTERS: dict[str, object] = {"registry": "123456789012.us-east-1", "status": None}
 EXPIRES_US = 1_000
 
 

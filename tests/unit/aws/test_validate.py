@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from openecr.aws import model
+from openecr.aws import deviations, model
 from openecr.aws.patterns import compiled, translate
 from openecr.aws.validate import check
 from openecr.errors import InvalidParameter, ValidationFailed
@@ -105,7 +105,9 @@ def test_every_demand_on_an_element_is_listed() -> None:
 
 
 def test_an_absent_element_is_told() -> None:
-    assert own("GetAuthorizationToken", {"registryIds": [None]}) == at("registryIds.1.member", "Member must not be null")
+    assert own("GetAuthorizationToken", {"registryIds": [None]}) == at(
+        "registryIds.1.member", "Member must not be null"
+    )
 
 
 def test_a_number_may_be_too_large() -> None:
@@ -161,7 +163,9 @@ def test_the_null_character_is_refused() -> None:
 
 
 def test_tags_and_digests_of_image_ids_are_left_to_the_operation() -> None:
-    check(ECR, "BatchGetImage", REPOSITORY | {"imageIds": [{"imageTag": "", "imageDigest": "?"}, {"imageTag": "x" * 999}]})
+    image_ids = [{"imageTag": "", "imageDigest": "?"}, {"imageTag": "x" * 999}]
+
+    check(ECR, "BatchGetImage", REPOSITORY | {"imageIds": image_ids})
 
 
 def test_digests_of_layers_in_a_batch_are_left_to_the_operation() -> None:
@@ -227,8 +231,6 @@ def test_no_pattern_takes_long_on_a_hostile_name() -> None:
 
 def patterns_of(service: str) -> list[str]:
     """Every pattern that is checked for a service."""
-    from openecr.aws import deviations
-
     found: set[str] = set()
     seen: set[str] = set()
 
@@ -238,10 +240,10 @@ def patterns_of(service: str) -> list[str]:
         seen.add(shape.name)
         if "pattern" in shape.metadata:
             found.add(deviations.PATTERNS_CHECKED.get(shape.name, shape.metadata["pattern"]))
-        inner = {"structure": "members", "list": "member", "map": "value"}.get(shape.type_name)
-        children = getattr(shape, inner) if inner else ()
-        for child in children.values() if shape.type_name == "structure" else [children] if inner else []:
+        for child in getattr(shape, "members", {}).values():
             walk(child)
+        walk(getattr(shape, "member", None))
+        walk(getattr(shape, "value", None))
 
     for operation in model.load(service).operations.values():
         walk(operation.input_shape)

@@ -1,0 +1,109 @@
+"""Every operation of the models has a handler that fits it, or an honest answer."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from typing import TYPE_CHECKING
+
+import pytest
+from botocore import xform_name
+
+from openecr import errors
+from openecr.aws import model
+from openecr.call import Operation
+from openecr.services.ecr.operations import OPERATIONS as ECR_OPERATIONS
+from openecr.services.sts.operations import OPERATIONS as STS_OPERATIONS
+
+if TYPE_CHECKING:
+    from tests.unit.aws.conftest import Api
+
+HANDLERS: dict[str, dict[str, Operation]] = {"ecr": ECR_OPERATIONS, "sts": STS_OPERATIONS}
+BUILT = sorted((service, name) for service, table in HANDLERS.items() for name in table)
+ANYWHERE = {"AccessDeniedException", "ServerException", "UnrecognizedClientException"}
+
+
+def not_built(service: str) -> list[str]:
+    return model.operations_not_built(service, HANDLERS.get(service, {}))
+
+
+def test_the_models_know_every_operation_of_ecr() -> None:
+    assert len(model.load("ecr").operations) >= 62
+
+
+@pytest.mark.parametrize("name", not_built("ecr"))
+def test_an_operation_of_ecr_that_is_not_built_says_so(api: Api, name: str) -> None:
+    reply = api.call(name)
+
+    assert reply.error == (400, "UnknownOperationException", f"{name} is not built yet in openecr")
+
+
+@pytest.mark.parametrize("name", not_built("ecr-public"))
+def test_an_operation_of_ecr_public_that_is_not_built_says_so(api: Api, name: str) -> None:
+    reply = api.call(name, service="ecr-public")
+
+    assert reply.error == (400, "UnknownOperationException", f"{name} is not built yet in openecr")
+
+
+@pytest.mark.parametrize("name", not_built("sts"))
+def test_an_operation_of_sts_that_is_not_built_says_so(api: Api, name: str) -> None:
+    reply = api.query(f"Action={name}&Version=2011-06-15")
+
+    assert reply.status == 400
+    assert f"<Code>InvalidAction</Code><Message>{name} is not built yet in openecr</Message>" in reply.body.decode()
+
+
+@pytest.mark.parametrize("name", sorted(ECR_OPERATIONS))
+def test_a_built_operation_answers_without_members_by_its_model(api: Api, name: str) -> None:
+    required = model.load("ecr").operations[name].input_shape.required_members
+
+    reply = api.call(name)
+
+    if not required:
+        assert reply.status == 200
+    elif "ValidationException" in reply.document["__type"]:
+        assert f"'{required[0]}' failed to satisfy constraint: Member must not be null" in reply.document["message"]
+    else:
+        assert reply.error[:2] == (400, "InvalidParameterException")
+        assert "failed to satisfy constraint: 'Member must not be null'" in reply.document["message"]
+
+
+@pytest.mark.parametrize(("service", "name"), BUILT)
+def test_a_handler_is_named_as_in_the_model(service: str, name: str) -> None:
+    assert HANDLERS[service][name].name == name
+    assert name in model.load(service).operations
+
+
+@pytest.mark.parametrize(("service", "name"), BUILT)
+def test_a_handler_takes_the_models_members(service: str, name: str) -> None:
+    shape = model.load(service).operations[name].input_shape
+    parameters = inspect.signature(HANDLERS[service][name].function).parameters.values()
+
+    declared = {item.name: item.default is item.empty for item in parameters if item.kind is item.KEYWORD_ONLY}
+    modelled = {xform_name(member): member in shape.required_members for member in shape.members}
+
+    assert declared == modelled
+
+
+@pytest.mark.parametrize(("service", "name"), BUILT)
+def test_a_handler_raises_what_its_model_declares(service: str, name: str) -> None:
+    declared = {shape.name for shape in model.load(service).operations[name].error_shapes}
+    codes = {getattr(errors, raised).code for raised in _raised_by(HANDLERS[service][name])}
+
+    assert codes - declared - ANYWHERE == set()
+
+
+def _raised_by(handler: Operation) -> set[str]:
+    """The classes of ``errors`` that the handler's own body raises by name."""
+    tree = ast.parse(inspect.getsource(handler.function))
+    raised = (node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise) and node.exc is not None)
+    names = (node.func if isinstance(node, ast.Call) else node for node in raised)
+    return {node.id for node in names if isinstance(node, ast.Name) and hasattr(errors, node.id)}
+
+
+@pytest.mark.parametrize("error", [item for item in vars(errors).values() if isinstance(item, type) and item.__doc__])
+def test_the_members_of_an_error_are_its_shapes(error: type[errors.RegistryError]) -> None:
+    shape = model.load("ecr").errors.get(error.code) if issubclass(error, errors.RegistryError) else None
+
+    if shape is not None:
+        assert set(getattr(error, "members", {})) <= set(shape.members)
