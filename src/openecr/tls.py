@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from openecr import data_dir
@@ -115,7 +116,8 @@ def _ensure_authority(folder: Path, now: datetime.datetime) -> tuple[x509.Certif
             authority = x509.load_pem_x509_certificate(path.read_bytes())
         except (OSError, ValueError) as error:
             raise SettingsError(
-                f"cannot read openecr's own CA in {folder} ({error}); restore ca.pem and ca.key, or remove both for a new one"
+                f"cannot read openecr's own CA in {folder} ({error}); "
+                "restore ca.pem and ca.key, or remove both for a new one"
             ) from None
         if isinstance(key, ec.EllipticCurvePrivateKey) and key.public_key() == authority.public_key():
             return authority, key
@@ -229,7 +231,7 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _pkcs8(key: serialization.ssh.SSHPrivateKeyTypes | ec.EllipticCurvePrivateKey) -> bytes:
+def _pkcs8(key: PrivateKeyTypes) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

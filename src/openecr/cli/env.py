@@ -97,7 +97,7 @@ def _warn_of_old_aws(url: str) -> None:
     found = _AWS_VERSION.search(told.stdout + told.stderr)
     if found is not None and int(found[2]) < _READS_ENDPOINTS.get(int(found[1]), 0):
         print(
-            f"openecr: {aws} is AWS CLI {found[1]}.{found[2]}, too old to read AWS_ENDPOINT_URL_ECR (1.29 and 2.13 do): "
-            f"give every call --endpoint-url {url}, or install a newer one",
+            f"openecr: {aws} is AWS CLI {found[1]}.{found[2]}, too old to read AWS_ENDPOINT_URL_ECR "
+            f"(1.29 and 2.13 do): give every call --endpoint-url {url}, or install a newer one",
             file=sys.stderr,
         )

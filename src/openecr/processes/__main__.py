@@ -8,7 +8,8 @@ from openecr.processes.startup import Startup
 
 def main() -> int:
     """Run as worker or job process until told to stop."""
-    startup = Startup.from_line(sys.stdin.buffer.raw.readline())  # type: ignore[attr-defined]
+    with open(0, "rb", buffering=0, closefd=False) as said:
+        startup = Startup.from_line(said.readline())
     kinship.die_with(startup.parent_pid)
     # What takes time to import comes after: the parent may be gone already.
     from openecr.processes.children import run_job_process, run_worker

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 import uvloop
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
-from granian.net import SocketHolder
+from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server.embed import Server
 
 from openecr import logs
@@ -30,11 +30,12 @@ CLOSE_SECONDS = 10.0
 READY = b"ready\n"
 _BACKPRESSURE = 1_000_000
 """Above this many requests granian would let others wait unserved behind slow uploads; the app has its own limits."""
+_BACKLOG = 1024
 _TICKS_TO_START = 10
 _JOB_NICENESS = 10
 
 
-class _SlotServer(Server):  # type: ignore[misc]
+class _SlotServer(Server):
     """granian's embedded server, accepting on a socket that the parent bound and keeps (see ``listeners``)."""
 
     def __init__(self, application: Application, descriptor: int, startup: Startup) -> None:
@@ -44,7 +45,7 @@ class _SlotServer(Server):  # type: ignore[misc]
             http=HTTPModes.http1,
             websockets=False,
             log_enabled=False,
-            backlog=1024,
+            backlog=_BACKLOG,
             backpressure=_BACKPRESSURE,
             ssl_cert=startup.certificate,
             ssl_key=startup.certificate_key,
@@ -53,7 +54,8 @@ class _SlotServer(Server):  # type: ignore[misc]
         self._descriptor = descriptor
 
     def _init_shared_socket(self) -> None:
-        self._shd = SocketHolder(self._descriptor, False, 1024)
+        holder: Any = SocketHolder
+        self._shd = holder(self._descriptor, False, _BACKLOG)
 
 
 def run_worker(startup: Startup) -> int:
@@ -92,7 +94,7 @@ async def _serve(startup: Startup) -> int:
     await asyncio.wait({stopped, *serving}, return_when=asyncio.FIRST_COMPLETED)
     failed = not stop.is_set()
     for server in servers:
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]
     _, cut = await asyncio.wait(serving, timeout=DRAIN_SECONDS)
     if cut:
         log.warning("requests were cut at the end of the drain time", drain_seconds=DRAIN_SECONDS)

@@ -47,6 +47,8 @@ class _Slot:
     listeners: list[socket.socket] = field(default_factory=list)
     child: _Child | None = None
     quick_deaths: int = 0
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once any child was ready here."""
 
 
 class StartFailed(Exception):
@@ -70,7 +72,6 @@ class Supervisor:
         self._certificate = certificate
         self._stopping = asyncio.Event()
         self._replacing = asyncio.Lock()
-        self._settled = False
         self._slots: list[_Slot] = []
 
     async def run(self) -> None:
@@ -118,9 +119,8 @@ class Supervisor:
 
     async def _announce(self) -> None:
         """Say that the server is there once every worker first answers."""
-        while not all(slot.child is not None and slot.child.ready.is_set() for slot in self._slots):
-            await asyncio.sleep(0.02)
-        self._settled = True
+        for slot in self._slots:
+            await slot.answered.wait()
         self._on_ready()
 
     async def _keep(self, slot: _Slot) -> None:
@@ -137,7 +137,7 @@ class Supervisor:
             slot.child = None
             if self._stopping.is_set():
                 return
-            if not self._settled and not child.ready.is_set():
+            if not slot.answered.is_set():
                 raise StartFailed(f"the {slot.role} process could not start; the log above says why")
             await self._pause_after_death(slot, child, status)
 
@@ -173,7 +173,7 @@ class Supervisor:
         assert process.stdin is not None  # noqa: S101 - asked for above
         process.stdin.write(replace(self._startup, listeners=given, parent_pid=os.getpid()).to_line())
         child = _Child(process, time.monotonic(), asyncio.Event())
-        child.watch = asyncio.create_task(_wait_ready(child))
+        child.watch = asyncio.create_task(_listen(slot, child))
         return child
 
     def _name_processes(self) -> None:
@@ -241,11 +241,13 @@ class Supervisor:
                 await self._replace_all()
 
 
-async def _wait_ready(child: _Child) -> None:
+async def _listen(slot: _Slot, child: _Child) -> None:
+    """Read what a child says until it ends."""
     assert child.process.stdout is not None  # noqa: S101 - asked for at its start
     while line := await child.process.stdout.readline():
         if line == READY:
             child.ready.set()
+            slot.answered.set()
 
 
 async def _becomes_ready(child: _Child) -> bool:
