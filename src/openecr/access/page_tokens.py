@@ -31,9 +31,7 @@ def issue(
     return _encode(key_id.to_bytes(_KEY_ID_BYTES, "big") + signature + body)
 
 
-def read(
-    keyring: Keyring, operation: str, filters: Mapping[str, object], token: str, now_us: int
-) -> list[str | int]:
+def read(keyring: Keyring, operation: str, filters: Mapping[str, object], token: str, now_us: int) -> list[str | int]:
     """The position in a token that this deployment issued for this operation and these parameters.
 
     Raises:

@@ -21,18 +21,22 @@ ENUMS_TOLD: Final = {
 }
 """Shape → the values in the order in which the error text lists them."""
 
-UNCHECKED_MEMBERS: Final = frozenset({
-    # The batch calls tell a bad tag or digest of one image as that image's failure, with HTTP 200
-    # [reference §3.4: InvalidImageTag, InvalidImageDigest]; DescribeImages tells it as an image that is not there.
-    ("ImageIdentifier", "imageTag"),
-    ("ImageIdentifier", "imageDigest"),
-})
+UNCHECKED_MEMBERS: Final = frozenset(
+    {
+        # The batch calls tell a bad tag or digest of one image as that image's failure, with HTTP 200
+        # [reference §3.4: InvalidImageTag, InvalidImageDigest]; DescribeImages tells it as an image that is not there.
+        ("ImageIdentifier", "imageTag"),
+        ("ImageIdentifier", "imageDigest"),
+    }
+)
 """(structure, member) whose length and pattern the operation judges."""
 
-UNCHECKED_ELEMENTS: Final = frozenset({
-    # BatchCheckLayerAvailability tells a bad digest as that layer's failure [reference §3.5: InvalidLayerDigest].
-    "BatchedOperationLayerDigestList",
-})
+UNCHECKED_ELEMENTS: Final = frozenset(
+    {
+        # BatchCheckLayerAvailability tells a bad digest as that layer's failure [reference §3.5: InvalidLayerDigest].
+        "BatchedOperationLayerDigestList",
+    }
+)
 """Lists whose elements the operation judges."""
 
 PATTERNS_CHECKED: Final = {
@@ -43,22 +47,26 @@ PATTERNS_CHECKED: Final = {
 }
 """Shape → the pattern to check with instead of the model's."""
 
-RESERVED_NAMES: Final = frozenset({
-    # The first component of such a name addresses another registry on a plain host [openecr, design §3].
-    ("CreateRepository", "repositoryName"),
-})
+RESERVED_NAMES: Final = frozenset(
+    {
+        # The first component of such a name addresses another registry on a plain host [openecr, design §3].
+        ("CreateRepository", "repositoryName"),
+    }
+)
 """(operation, member) that may not be a reserved repository name."""
 
-INVALID_PARAMETER_OPERATIONS: Final = frozenset({
-    # These are older than ValidationException in ECR's model, which was added to them later; bad members of theirs are
-    # told in ECR's own form [features reference §1.3 for the lifecycle calls; openecr for the scanning ones].
-    "DeleteLifecyclePolicy",
-    "DescribeImageScanFindings",
-    "GetLifecyclePolicy",
-    "GetLifecyclePolicyPreview",
-    "PutImageScanningConfiguration",
-    "PutLifecyclePolicy",
-    "StartImageScan",
-    "StartLifecyclePolicyPreview",
-})
+INVALID_PARAMETER_OPERATIONS: Final = frozenset(
+    {
+        # These are older than ValidationException in ECR's model, which was added to them later; bad members of theirs are
+        # told in ECR's own form [features reference §1.3 for the lifecycle calls; openecr for the scanning ones].
+        "DeleteLifecyclePolicy",
+        "DescribeImageScanFindings",
+        "GetLifecyclePolicy",
+        "GetLifecyclePolicyPreview",
+        "PutImageScanningConfiguration",
+        "PutLifecyclePolicy",
+        "StartImageScan",
+        "StartLifecyclePolicyPreview",
+    }
+)
 """Operations that declare ValidationException and still tell bad members as InvalidParameterException."""

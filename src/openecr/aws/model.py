@@ -70,7 +70,9 @@ def regions() -> frozenset[str]:
     """Every region that botocore knows for ECR, in all partitions."""
     partitions = _loader().load_data("endpoints")["partitions"]
     return frozenset(
-        region for partition in partitions for region in partition["services"][_ENDPOINT_PREFIX]["endpoints"]
+        region
+        for partition in partitions
+        for region in partition["services"][_ENDPOINT_PREFIX]["endpoints"]
         if region in partition["regions"]
     )
 

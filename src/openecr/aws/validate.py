@@ -62,8 +62,7 @@ def tells_in_common_form(service: Service, operation: str) -> bool:
     if service.protocol != "json":
         return True
     return (
-        service.declares(operation, "ValidationException")
-        and operation not in deviations.INVALID_PARAMETER_OPERATIONS
+        service.declares(operation, "ValidationException") and operation not in deviations.INVALID_PARAMETER_OPERATIONS
     )
 
 

@@ -250,8 +250,9 @@ def test_sts_answers_in_xml(api: Api) -> None:
     result = root.find(f"{STS_NAMESPACE}GetCallerIdentityResult")
     assert result is not None
     assert result.findtext(f"{STS_NAMESPACE}Arn") == "arn:aws:iam::123456789012:user/admin"
-    assert root.findtext(f"{STS_NAMESPACE}ResponseMetadata/{STS_NAMESPACE}RequestId") == (
-        reply.headers["x-amzn-requestid"]
+    assert (
+        root.findtext(f"{STS_NAMESPACE}ResponseMetadata/{STS_NAMESPACE}RequestId")
+        == (reply.headers["x-amzn-requestid"])
     )
 
 

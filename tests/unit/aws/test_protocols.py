@@ -132,7 +132,7 @@ def test_an_error_in_json_has_type_and_message() -> None:
 
     assert json_protocol.encode_error(error) == (
         b'{"__type":"RepositoryNotFoundException",'
-        b'"message":"The repository with name \'a\' does not exist in the registry with id \'1\'"}'
+        b"\"message\":\"The repository with name 'a' does not exist in the registry with id '1'\"}"
     )
 
 

@@ -95,9 +95,9 @@ def test_every_demand_on_an_element_is_listed() -> None:
     assert own("BatchCheckLayerAvailability", REPOSITORY | {"layerDigests": []}) == at(
         "layerDigests", "Member must have length greater than or equal to 1"
     )
-    assert common("ListImageReferrers", REPOSITORY | {
-        "subjectId": {"imageDigest": "sha256:0"}, "filter": {"artifactTypes": [""]}
-    }) == (
+    assert common(
+        "ListImageReferrers", REPOSITORY | {"subjectId": {"imageDigest": "sha256:0"}, "filter": {"artifactTypes": [""]}}
+    ) == (
         "1 validation error detected: Value '[]' at 'filter.artifactTypes' failed to satisfy constraint: "
         "Member must satisfy constraint: [Member must have length less than or equal to 255, "
         "Member must have length greater than or equal to 1]"
