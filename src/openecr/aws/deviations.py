@@ -57,8 +57,8 @@ RESERVED_NAMES: Final = frozenset(
 
 INVALID_PARAMETER_OPERATIONS: Final = frozenset(
     {
-        # These are older than ValidationException in ECR's model, which was added to them later; bad members of theirs are
-        # told in ECR's own form [features reference §1.3 for the lifecycle calls; openecr for the scanning ones].
+        # These are older than ValidationException in ECR's model, which was added to them later; bad members of theirs
+        # are told in ECR's own form [features reference §1.3 for the lifecycle calls; openecr for the scanning ones].
         "DeleteLifecyclePolicy",
         "DescribeImageScanFindings",
         "GetLifecyclePolicy",
