@@ -5,7 +5,7 @@ import sys
 import click
 import typer
 
-from openecr.cli import account, env, serve, status, worker
+from openecr.cli import account, env, serve, status, undelete, worker
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
 from openecr.keyring import KeyringUnusable
@@ -24,6 +24,7 @@ app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.command("env")(env.env)
 app.command("status")(status.status)
+app.command("undelete")(undelete.undelete)
 app.add_typer(account.app, name="account")
 
 

@@ -75,6 +75,13 @@ def find_blob(db: Connection, registry_key: int, encryption_key: str, digest: by
     return None if found is None else Blob(*found)
 
 
+def scope_of(db: Connection, blob_key: int) -> tuple[int, str]:
+    """(registry key, encryption key) of a blob: the scope within which repositories may link it."""
+    found = db.row("SELECT registry_key, encryption_key FROM blob WHERE id = :key", key=blob_key)
+    assert found is not None  # noqa: S101 - whoever names a blob holds it by a foreign key
+    return int(found[0]), str(found[1])
+
+
 def find_object(db: Connection, object_id: str) -> Blob | None:
     """The blob whose bytes an object holds: the row is the visibility."""
     found = db.row("SELECT id, object_id, size_bytes FROM blob WHERE object_id = :object_id", object_id=object_id)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
-from openecr.db.connection import Connection
+from openecr.db.connection import Connection, Row
 
 REPOSITORY, IMAGE, TAG = "repository", "image", "tag"
 
@@ -19,7 +20,7 @@ class Trashed:
     repository_name: str
     digest: bytes | None
     tags: tuple[str, ...]
-    document: dict[str, object]
+    document: dict[str, Any]
     manifest: bytes | None
     deleted_us: int
     deleted_by: str
@@ -73,30 +74,65 @@ def put(
 _COLUMNS = "id, kind, repository_name, digest, tags, document, manifest, deleted_us, deleted_by, reason"
 
 
-def newest(db: Connection, registry_key: int, repository_name: str, most: int) -> list[Trashed]:
-    """What was deleted from a repository, newest first."""
-    rows = db.rows(
-        f"SELECT {_COLUMNS} FROM trash WHERE registry_key = :registry_key"
-        " AND repository_name = :repository_name ORDER BY deleted_us DESC, id DESC LIMIT :most",
+def find(db: Connection, trash_key: int) -> Trashed | None:
+    """One deletion."""
+    found = db.row(f"SELECT {_COLUMNS} FROM trash WHERE id = :key", key=trash_key)
+    return None if found is None else _record(found)
+
+
+def newest_repository(db: Connection, registry_key: int, repository_name: str) -> int | None:
+    """The key of the last deletion of a repository of this name."""
+    found = db.row(
+        "SELECT id FROM trash WHERE registry_key = :registry_key AND repository_name = :repository_name"
+        " AND kind = 'repository' ORDER BY deleted_us DESC, id DESC LIMIT 1",
         registry_key=registry_key,
         repository_name=repository_name,
+    )
+    return None if found is None else int(found[0])
+
+
+def newest_image(db: Connection, registry_key: int, repository_name: str, digest: bytes) -> int | None:
+    """The key of the last deletion of an image."""
+    found = db.row(
+        "SELECT id FROM trash WHERE registry_key = :registry_key AND repository_name = :repository_name"
+        " AND digest = :digest AND kind = 'image' ORDER BY deleted_us DESC, id DESC LIMIT 1",
+        registry_key=registry_key,
+        repository_name=repository_name,
+        digest=digest,
+    )
+    return None if found is None else int(found[0])
+
+
+def tags_before(
+    db: Connection, registry_key: int, repository_name: str, before: tuple[int, int], most: int
+) -> list[tuple[int, int, tuple[str, ...]]]:
+    """(instant, key, tags) of up to ``most`` deletions in a repository, newest first, before an (instant, key)."""
+    rows = db.rows(
+        "SELECT deleted_us, id, tags FROM trash WHERE registry_key = :registry_key"
+        " AND repository_name = :repository_name AND (deleted_us, id) < (:deleted_us, :key)"
+        " ORDER BY deleted_us DESC, id DESC LIMIT :most",
+        registry_key=registry_key,
+        repository_name=repository_name,
+        deleted_us=before[0],
+        key=before[1],
         most=most,
     )
-    return [
-        Trashed(
-            key=row[0],
-            kind=row[1],
-            repository_name=row[2],
-            digest=row[3],
-            tags=tuple(orjson.loads(row[4])),
-            document=orjson.loads(row[5]),
-            manifest=row[6],
-            deleted_us=row[7],
-            deleted_by=row[8],
-            reason=row[9],
-        )
-        for row in rows
-    ]
+    return [(row[0], row[1], tuple(orjson.loads(row[2]))) for row in rows]
+
+
+def _record(row: Row) -> Trashed:
+    return Trashed(
+        key=row[0],
+        kind=row[1],
+        repository_name=row[2],
+        digest=row[3],
+        tags=tuple(orjson.loads(row[4])),
+        document=orjson.loads(row[5]),
+        manifest=row[6],
+        deleted_us=row[7],
+        deleted_by=row[8],
+        reason=row[9],
+    )
 
 
 def layers_of(db: Connection, trash_key: int) -> list[tuple[bytes, int, str]]:

@@ -222,7 +222,9 @@ CREATE TABLE trash (
     deleted_by TEXT NOT NULL,
     reason TEXT NOT NULL
 ) {table};
-CREATE INDEX trash_repository ON trash (registry_key, repository_name, deleted_us);
+CREATE INDEX trash_repository ON trash (registry_key, repository_name, deleted_us, id);
+CREATE INDEX trash_kind ON trash (registry_key, repository_name, kind, deleted_us, id);
+CREATE INDEX trash_digest ON trash (registry_key, repository_name, digest, kind, deleted_us, id);
 CREATE INDEX trash_deleted ON trash (deleted_us);
 
 CREATE TABLE trash_layer (

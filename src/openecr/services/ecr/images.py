@@ -7,6 +7,7 @@ import orjson
 
 from openecr.call import Call, decision, operation
 from openecr.db import images, layers
+from openecr.db.connection import Connection
 from openecr.db.images import Reference
 from openecr.db.repositories import Repository
 from openecr.errors import (
@@ -83,22 +84,9 @@ def push(
     existing = images.find(call.db, repository.key, identity.stored)
     _refuse_taken_tags(call, repository, identity, existing, tags)
     if existing is None:
-        image_key = images.insert(
-            call.db,
-            repository_key=repository.key,
-            digest=identity.stored,
-            media_type=manifest.media_type,
-            artifact_type=manifest.artifact_type,
-            config_media_type=manifest.config.media_type if manifest.config else None,
-            subject_digest=manifest.subject.stored if manifest.subject else None,
-            annotations=orjson.dumps(manifest.annotations).decode() if manifest.annotations else None,
-            image_size_bytes=_image_size_bytes(call, manifest, references),
-            pushed_us=call.now_us,
-            manifest=content,
-            ever_tagged=bool(tags),
+        image_key = store(
+            call.db, repository.key, identity, manifest, references, pushed_us=call.now_us, ever_tagged=bool(tags)
         )
-        images.insert_references(call.db, repository.key, image_key, references)
-        images.fill_gaps(call.db, repository.key, identity.stored, child_key=image_key)
     else:
         image_key = existing.key
     for tag in tags:
@@ -110,6 +98,42 @@ def push(
             f"is '{MOST_TAGS_PER_IMAGE}'"
         )
     return Pushed(repository.registry.account_id, identity, manifest)
+
+
+def store(
+    db: Connection,
+    repository_key: int,
+    identity: Digest,
+    manifest: Manifest,
+    references: list[Reference],
+    *,
+    pushed_us: int,
+    ever_tagged: bool,
+) -> int:
+    """Insert an image with what it references, and bind it to the sparse indexes that name it; its key.
+
+    An image weighs its layers and config, an index the largest of its images.
+    """
+    children = [item.child_key for item in references if item.child_key is not None]
+    image_key = images.insert(
+        db,
+        repository_key=repository_key,
+        digest=identity.stored,
+        media_type=manifest.media_type,
+        artifact_type=manifest.artifact_type,
+        config_media_type=manifest.config.media_type if manifest.config else None,
+        subject_digest=manifest.subject.stored if manifest.subject else None,
+        annotations=orjson.dumps(manifest.annotations).decode() if manifest.annotations else None,
+        image_size_bytes=(
+            images.largest_child_size_bytes(db, children) if manifest.is_index else manifest.image_size_bytes
+        ),
+        pushed_us=pushed_us,
+        manifest=manifest.content,
+        ever_tagged=ever_tagged,
+    )
+    images.insert_references(db, repository_key, image_key, references)
+    images.fill_gaps(db, repository_key, identity.stored, child_key=image_key)
+    return image_key
 
 
 push_image = decision("ecr:PutImage", writes=True)(push)
@@ -290,14 +314,6 @@ def _already_exists(repository: Repository, identity: Digest, tag: str | None) -
         repository=repository.name,
         registry_id=repository.registry.account_id,
     )
-
-
-def _image_size_bytes(call: Call, manifest: Manifest, references: list[Reference]) -> int:
-    """An image weighs its layers and config; an index the largest of its images."""
-    if manifest.is_index:
-        children = [item.child_key for item in references if item.child_key is not None]
-        return images.largest_child_size_bytes(call.db, children)
-    return manifest.image_size_bytes
 
 
 def artifact_media_type(image: images.Image) -> str | None:
