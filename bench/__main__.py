@@ -4,6 +4,7 @@ Exit status: 1 when a measurement could not be taken, or, with ``--check``, when
 """
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -75,6 +76,7 @@ def main() -> int:
     except ToolMissingError as error:
         print(error, file=sys.stderr)
         return 1
+    load_average = os.getloadavg()[0]
     scale, sides = _scale(arguments), _sides(arguments)
     rows: list[Row] = []
     errors: dict[str, str] = {}
@@ -92,7 +94,7 @@ def main() -> int:
                 errors[measurement.name] = f"{type(error).__name__}: {error}"
                 Bench.say(f"{measurement.name} FAILED: {errors[measurement.name]}")
     options = {"quick": arguments.quick, "rounds": scale.rounds, "workers": arguments.workers}
-    facts = report.circumstances(described, options)
+    facts = report.circumstances(described, options, load_average)
     print(report.headline(facts))
     print()
     print(report.table(rows))

@@ -81,6 +81,16 @@ class Row:
         return mine / theirs if mine is not None and theirs else None
 
     @property
+    def spread(self) -> float | None:
+        """The larger of the servers' (largest - smallest sample) / median: how far to trust the row."""
+        found = [
+            (max(taken) - min(taken)) / statistics.median(taken)
+            for taken in (self.openecr, self.peer)
+            if len(taken) > 1
+        ]
+        return max(found, default=None)
+
+    @property
     def passed(self) -> bool | None:
         """Whether the gate holds; None without a gate, or without the numbers to judge it."""
         if self.gate is None:

@@ -41,7 +41,7 @@ def _verdict(row: Row) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as aligned text; notes follow, numbered."""
-    lines = [("metric", "unit", "openecr", "peer", "ratio", "gate", "")]
+    lines = [("metric", "unit", "openecr", "peer", "ratio", "spread", "gate", "")]
     notes: list[str] = []
     for row in rows:
         mark = ""
@@ -49,12 +49,13 @@ def table(rows: Sequence[Row]) -> str:
             notes.append(row.note)
             mark = f" [{len(notes)}]"
         cells = (_number(row.openecr_median), _number(row.peer_median), _number(row.ratio))
-        lines.append((row.metric + mark, row.unit, *cells, _gate(row.gate), _verdict(row)))
-    widths = [max(len(line[column]) for line in lines) for column in range(7)]
+        spread = "-" if row.spread is None else f"{row.spread:.0%}"
+        lines.append((row.metric + mark, row.unit, *cells, spread, _gate(row.gate), _verdict(row)))
+    widths = [max(len(line[column]) for line in lines) for column in range(8)]
 
     def shown(line: tuple[str, ...]) -> str:
         cells = [
-            cell.rjust(width) if column in (2, 3, 4) else cell.ljust(width)
+            cell.rjust(width) if column in (2, 3, 4, 5) else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
         return "  ".join(cells).rstrip()
@@ -63,7 +64,7 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join([*text, *(f"[{number}] {note}" for number, note in enumerate(notes, 1))])
 
 
-def circumstances(servers: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
+def circumstances(servers: Mapping[str, str], options: Mapping[str, Any], load_average: float) -> dict[str, Any]:
     """What a reader must know to judge the numbers: machine, versions, servers, client, options."""
     revision = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
@@ -76,6 +77,7 @@ def circumstances(servers: Mapping[str, str], options: Mapping[str, Any]) -> dic
         "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "revision": revision or None,
         "cores": os.cpu_count(),
+        "load_average_before": load_average,
         "kernel": platform.release(),
         "python": platform.python_version(),
         "servers": dict(servers),
@@ -92,7 +94,9 @@ def headline(facts: Mapping[str, Any]) -> str:
     machine = (
         f"{facts['cores']} cores shared by server and client, kernel {facts['kernel']}, revision {facts['revision']}"
     )
-    return f"{servers}\n{facts['client']}\n{machine}; medians, servers asked in turn"
+    quiet = f"load average before the run {facts['load_average_before']:.2f} (other work spoils the numbers)"
+    how = "medians, servers asked in turn; spread is (max - min) / median"
+    return f"{servers}\n{facts['client']}\n{machine}\n{quiet}\n{how}"
 
 
 def write_json(path: Path, rows: Sequence[Row], errors: Mapping[str, str], facts: Mapping[str, Any]) -> None:
@@ -108,6 +112,7 @@ def write_json(path: Path, rows: Sequence[Row], errors: Mapping[str, str], facts
                 "openecr": row.openecr_median,
                 "peer": row.peer_median,
                 "ratio": row.ratio,
+                "spread": row.spread,
                 "gate": None if row.gate is None else _gate(row.gate),
                 "passed": row.passed,
                 "note": row.note,
