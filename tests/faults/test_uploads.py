@@ -123,6 +123,7 @@ def test_a_stalled_worker_that_wakes_up_late_harms_nothing(
 
     connection.sendall(os.urandom(len(CONTENT) - HALF))
     late = connection.recv(4096)
+    connection.close()
 
     assert late.startswith((b"HTTP/1.1 404", b"HTTP/1.1 416"))
     assert client.pull_blob(repository_name, digest_of(CONTENT)).body == CONTENT
@@ -134,10 +135,7 @@ def _finish_on_another_worker(server: Server, client: RegistryClient, location: 
         ("PATCH", location, CONTENT),
         ("PUT", f"{location}?digest={digest_of(CONTENT)}", b""),
     ):
-        while True:
-            probe = socket.create_connection(("localhost", server.port))
-            if _is_answered(probe, server):
-                break
+        probe = _connect_to_running_worker(server)
         token = base64.b64encode(f"AWS:{client.password}".encode()).decode()
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: {server.host}\r\nAuthorization: Basic {token}\r\n"
@@ -149,6 +147,14 @@ def _finish_on_another_worker(server: Server, client: RegistryClient, location: 
         probe.close()
 
 
+def _connect_to_running_worker(server: Server) -> socket.socket:
+    while True:
+        probe = socket.create_connection(("localhost", server.port))
+        if _is_answered(probe, server):
+            return probe
+        probe.close()
+
+
 def _is_answered(probe: socket.socket, server: Server) -> bool:
     """Whether the worker behind a connection runs; the kernel may have handed it to the stopped one."""
     probe.settimeout(2)
@@ -156,7 +162,6 @@ def _is_answered(probe: socket.socket, server: Server) -> bool:
         probe.sendall(f"GET /livez HTTP/1.1\r\nHost: {server.host}\r\n\r\n".encode())
         return probe.recv(4096).startswith(b"HTTP/1.1 200")
     except TimeoutError:
-        probe.close()
         return False
 
 
@@ -171,5 +176,6 @@ def test_concurrent_appends_to_one_upload_never_mix(
     assert refused.status == 416
     connection.sendall(CONTENT[HALF:])
     assert connection.recv(4096).startswith(b"HTTP/1.1 202")
+    connection.close()
     assert client.request("PUT", f"{location}?digest={digest_of(CONTENT)}", Content_Length="0").status == 201
     assert client.pull_blob(repository_name, digest_of(CONTENT)).body == CONTENT
