@@ -1,0 +1,107 @@
+"""Whatever members a signed request carries, the answer is the operation's or its error, never a failure of openecr."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from openecr.aws import model
+from openecr.services.ecr.operations import OPERATIONS
+
+if TYPE_CHECKING:
+    from tests.unit.aws.conftest import Api
+
+ECR = model.load("ecr")
+DIGEST = "sha256:" + "0" * 64
+MANIFEST = json.dumps(
+    {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": DIGEST, "size": 2},
+        "layers": [],
+    }
+)
+TEXTS = st.sampled_from(
+    [
+        "team/app",
+        "none/here",
+        "123456789012",
+        "999988887777",
+        "v1",
+        DIGEST,
+        "sha256:1",
+        "sha512:" + "0" * 128,
+        "md5:" + "0" * 32,
+        "00000000-0000-0000-0000-000000000000",
+        "arn:aws:ecr:us-east-1:123456789012:repository/team/app",
+        "arn:aws:ecr:eu-west-1:999988887777:repository/x/y",
+        "BLOB_MOUNTING",
+        "ENABLED",
+        MANIFEST,
+        "{}",
+        "[]",
+        '{"schemaVersion": 2, "layers": [1], "config": "x"}',
+        '{"schemaVersion": 2, "manifests": {"a": null}}',
+        "[" * 5000,
+        "",
+        "x" * 300,
+        "\ud7ff\uffff",
+        "*" * 128,
+    ]
+) | st.text(max_size=20)
+FITTING = {
+    "RepositoryName": ["team/app", "team/app", "team/app", "none/here"],
+    "RegistryId": ["123456789012", "999988887777"],
+    "UploadId": ["00000000-0000-0000-0000-000000000000"],
+    "LayerDigest": [DIGEST],
+    "ImageTag": ["v1"],
+    "ImageManifest": [MANIFEST],
+    "Arn": ["arn:aws:ecr:us-east-1:123456789012:repository/team/app"],
+}
+ANYTHING = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS
+
+
+def members_of(shape: Any) -> st.SearchStrategy[Any]:
+    """Members that mostly fit a shape's types, seldom its meaning."""
+    if shape.name in FITTING:
+        return st.sampled_from(FITTING[shape.name]) | TEXTS
+    match shape.type_name:
+        case "structure":
+            required = {name: members_of(shape.members[name]) for name in shape.required_members}
+            optional = {name: members_of(item) for name, item in shape.members.items() if name not in required}
+            return st.fixed_dictionaries(required, optional=optional)
+        case "list":
+            return st.lists(members_of(shape.member), max_size=3)
+        case "integer" | "long":
+            return st.sampled_from([0, 1, 2, 100, 1000]) | st.integers(-(2**63), 2**63)
+        case "boolean":
+            return st.booleans()
+        case "blob":
+            return st.binary(max_size=40).map(lambda raw: base64.b64encode(raw).decode())
+        case _:
+            words = [st.sampled_from(shape.metadata["enum"])] if "enum" in shape.metadata else []
+            return st.one_of(*words, TEXTS) if words else TEXTS
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_no_members_make_an_operation_fail(api: Api, name: str) -> None:
+    api.call("CreateRepository", {"repositoryName": "team/app"})
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(members_of(ECR.operations[name].input_shape), st.dictionaries(st.sampled_from(_members(name)), ANYTHING))
+    def answers(members: dict[str, Any], spoiled: dict[str, Any]) -> None:
+        reply = api.call(name, members)
+        assert reply.status in (200, 400), (members, reply.body)
+        reply = api.call(name, members | spoiled)
+        assert reply.status in (200, 400), (members | spoiled, reply.body)
+
+    answers()
+
+
+def _members(name: str) -> list[str]:
+    return [*ECR.operations[name].input_shape.members, "unknown"]
