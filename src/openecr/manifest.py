@@ -5,19 +5,17 @@ fields of both is refused, as is one whose ``mediaType`` contradicts the request
 Sources: OCI image specification 1.1 (manifest, index, descriptor), Docker image manifest version 2 schema 2.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from openecr import bounded_json
+from openecr.bounded_json import JsonRefused
 from openecr.names import Digest
 
 MOST_BYTES = 4 * 1024 * 1024
-_DEEPEST = 64
 _MOST_REFERENCES = 10_000
-_JSON_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -169,28 +167,13 @@ def convert(content: bytes, media_type: str, accepted: frozenset[str]) -> tuple[
 def _read_json(content: bytes) -> dict[str, Any]:
     if len(content) > MOST_BYTES:
         raise ManifestRefused("longer than 4 MiB")
-    if _depth_exceeds(content, _DEEPEST):
-        raise ManifestRefused(f"nested deeper than {_DEEPEST}")
     try:
-        document = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise ManifestRefused(f"not JSON: {error}") from None
+        document = bounded_json.loads(content)
+    except JsonRefused as refusal:
+        raise ManifestRefused(f"the manifest {refusal}") from None
     if not isinstance(document, dict):
         raise ManifestRefused("not a JSON object")
     return document
-
-
-def _depth_exceeds(content: bytes, most: int) -> bool:
-    """Whether brackets outside of strings nest deeper than ``most``, found before the parser sees the text.
-
-    Each round takes the innermost pairs away, so what is left after ``most`` rounds nests deeper, or does not match.
-    """
-    brackets = _JSON_STRING.sub(b"", content).translate(None, _NO_BRACKETS)
-    for _ in range(most):
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
-    return bool(brackets)
 
 
 def _descriptors(value: Any) -> tuple[Descriptor, ...]:

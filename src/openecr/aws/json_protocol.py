@@ -8,13 +8,12 @@ from typing import Any
 import orjson
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
+from openecr import bounded_json
 from openecr.aws.answers import AnswerError, encoded_scalar, require_fitting, require_type
+from openecr.bounded_json import JsonRefused
 from openecr.errors import RegistryError, SerializationFailed
 
 CONTENT_TYPE = b"application/x-amz-json-1.1"
-MOST_DEPTH = 64
-_MOST_OPENERS = 200_000
-_MOST_COMMAS = 1_000_000
 _INTEGER_BITS = {"integer": 31, "long": 63}
 _NAMES = {"string": "a String", "integer": "an Integer", "long": "a Long", "boolean": "a Boolean", "blob": "a Blob"}
 
@@ -56,31 +55,10 @@ def encode_error(error: RegistryError) -> bytes:
 def _parse(body: bytes) -> Any:
     if not body.strip():
         return {}
-    # Each opener and each comma costs many times its byte once parsed; a manifest in a text stays far below both.
-    if body.count(b"[") + body.count(b"{") > _MOST_OPENERS or body.count(b",") > _MOST_COMMAS:
-        raise SerializationFailed(message="The request body holds too many values")
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise SerializationFailed(message="The request body is not valid JSON") from None
-    if _is_deeper_than(document, MOST_DEPTH):
-        raise SerializationFailed(message=f"The request body is nested deeper than {MOST_DEPTH} levels")
-    return document
-
-
-def _is_deeper_than(document: Any, most: int) -> bool:
-    level = [document]
-    for _ in range(most):
-        level = [
-            inner
-            for value in level
-            if isinstance(value, dict | list)
-            for inner in (value.values() if isinstance(value, dict) else value)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return False
-    return True
+        return bounded_json.loads(body)
+    except JsonRefused as refusal:
+        raise SerializationFailed(message=f"The request body {refusal}") from None
 
 
 def _structure(shape: StructureShape, document: Mapping[str, Any]) -> dict[str, Any]:
