@@ -61,7 +61,7 @@ def read_basic(keyring: Keyring, header: str) -> RegistryToken:
         raise NotCredentials
     try:
         user, separator, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no text, or characters that base64 does not have
         raise NotCredentials from None
     if user != "AWS" or not separator or not password:
         raise NotCredentials

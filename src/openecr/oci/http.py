@@ -6,10 +6,13 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from openecr.call import Origin
+from openecr.errors import NotSupported
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_MOST_PARAMETERS = 110
 
 
 class ClientGone(Exception):
@@ -48,9 +51,16 @@ class Request:
 
     @property
     def query(self) -> dict[str, list[str]]:
-        """The query's parameters."""
+        """The query's parameters.
+
+        Raises:
+            NotSupported: there are more of them than any request needs.
+        """
         if self._query is None:
-            self._query = parse_qs(self.query_string, keep_blank_values=True, max_num_fields=100)
+            try:
+                self._query = parse_qs(self.query_string, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+            except ValueError:
+                raise NotSupported(message=f"The query has more than {_MOST_PARAMETERS} parameters") from None
         return self._query
 
     def parameter(self, name: str) -> str | None:

@@ -36,7 +36,7 @@ async def repositories(waist: Waist, request: Request) -> Answer:
     document = {"repositories": found.items}
     if not found.has_more or not most:
         return json_answer(200, document)
-    return json_answer(200, document, _next("/v2/_catalog", most, found.items[-1]))
+    return json_answer(200, document, _next(f"/v2{request.prefix}/_catalog", most, found.items[-1]))
 
 
 async def referrers(waist: Waist, request: Request) -> Answer:
@@ -58,7 +58,7 @@ async def referrers(waist: Waist, request: Request) -> Answer:
     manifests = [{key: value for key, value in item.items() if value is not None} for item in found.items]
     headers = [(b"oci-filters-applied", b"artifactType")] if wanted else []
     if found.next_token is not None:
-        query = urlencode({"next": found.next_token} | ({"artifactType": wanted[0]} if wanted else {}))
+        query = urlencode([("next", found.next_token), *(("artifactType", item) for item in wanted)])
         headers.append((b"link", f'<{request.repository_path}/referrers/{subject}?{query}>; rel="next"'.encode()))
     document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
     answer = json_answer(200, document)
