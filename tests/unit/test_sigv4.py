@@ -1,6 +1,7 @@
 """Signatures: botocore signs, openecr verifies, and whoever alters a byte is refused."""
 
 import hashlib
+import hmac
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -160,11 +161,32 @@ def test_an_unsigned_body_is_refused(word: str) -> None:
         verify(signed(headers={"X-Amz-Content-Sha256": word}))
 
 
-def test_the_host_must_be_signed() -> None:
-    received = with_authorization("content-type;host;", "content-type;")(signed())
+def resigned_without(name: str) -> Received:
+    """A request whose signature is right and leaves one header out."""
+    received = signed()
+    claim = sigv4.parse(received)
+    kept = tuple(header for header in claim.signed_headers if header != name)
+    short = replace(claim, signed_headers=kept)
+    canonical = sigv4.canonical_request(received, short, received.host, hashlib.sha256(BODY).hexdigest())
+    key = sigv4.signing_key(SECRET.encode(), short)
+    signature = hmac.digest(key, sigv4.string_to_sign(short, canonical), "sha256").hex()
+    header = f"AWS4-HMAC-SHA256 Credential={KEY}/{claim.scope}, SignedHeaders={';'.join(kept)}, Signature={signature}"
+    return with_header("authorization", header.encode())(received)
 
+
+def test_the_host_must_be_signed() -> None:
     with pytest.raises(InvalidSignature, match="'Host' or ':authority' must be a 'SignedHeader'"):
-        verify(received)
+        verify(resigned_without("host"))
+
+
+@pytest.mark.parametrize("name", ["x-amz-target", "x-amz-date"])
+def test_target_and_date_must_be_signed(name: str) -> None:
+    with pytest.raises(InvalidSignature, match=f"'{name}' must be a 'SignedHeader'"):
+        verify(resigned_without(name))
+
+
+def test_other_headers_may_be_left_out() -> None:
+    verify(with_header("x-amz-cf-id", b"added by a proxy")(resigned_without("content-type")))
 
 
 @given(st.integers(0, 63), st.sampled_from("0123456789abcdef"))
