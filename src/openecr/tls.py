@@ -102,7 +102,7 @@ def ensure(folder: Path, names: list[str], now: datetime.datetime) -> Certificat
     folder.mkdir(mode=0o700, exist_ok=True)
     authority, authority_key = _ensure_authority(folder, now)
     chain, key = folder / "server.pem", folder / "server.key"
-    renewed = not (key.exists() and _is_good(chain, authority, names, now))
+    renewed = not _is_good(chain, key, authority, names, now)
     if renewed:
         _issue(chain, key, names, authority, authority_key, now)
     return Certificate(chain, key, folder / "ca.pem", renewed)
@@ -110,7 +110,7 @@ def ensure(folder: Path, names: list[str], now: datetime.datetime) -> Certificat
 
 def _ensure_authority(folder: Path, now: datetime.datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     path, key_path = folder / "ca.pem", folder / "ca.key"
-    if path.exists() or key_path.exists():
+    if path.exists():
         try:
             key = serialization.load_pem_private_key(key_path.read_bytes(), None)
             authority = x509.load_pem_x509_certificate(path.read_bytes())
@@ -175,13 +175,18 @@ def _issue(
     _write(chain, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
 
 
-def _is_good(chain: Path, authority: x509.Certificate, names: list[str], now: datetime.datetime) -> bool:
+def _is_good(
+    chain: Path, key_path: Path, authority: x509.Certificate, names: list[str], now: datetime.datetime
+) -> bool:
     try:
         certificate = x509.load_pem_x509_certificate(chain.read_bytes())
         certificate.verify_directly_issued_by(authority)
+        key = serialization.load_pem_private_key(key_path.read_bytes(), None)
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return False
+    if key.public_key() != certificate.public_key():
+        return False  # the machine went down between the two writes
     left = certificate.not_valid_after_utc - now
     return left > datetime.timedelta(days=RENEW_DAYS) and set(found) == {_general_name(name) for name in names}
 
