@@ -200,7 +200,7 @@ class Client:
             link = answer.headers.get("link", "")
             if 'rel="next"' not in link:
                 return
-            target = urljoin(self._base + target, link[link.index("<") + 1 : link.index(">")])
+            target = urljoin(urljoin(self._base, target), link[link.index("<") + 1 : link.index(">")])
 
 
 def _pieces(content: memoryview, piece_bytes: int) -> Iterator[bytes]:

@@ -1,19 +1,20 @@
 """Tags list over 10,000 tags: requests a second of the default listing request, and wall seconds of a full walk.
 
-All tags name one image. The default request is ``GET /v2/<name>/tags/list`` without parameters, by wrk with 8
+The tags name variants of one image, 500 tags each (ECR takes at most 1,000 tags an image). The default request is ``GET /v2/<name>/tags/list`` without parameters, by wrk with 8
 connections; what each server puts in that answer (a page, or everything) is noted. The walk follows every Link.
 """
 
 import time
 
 from bench.client import Client, push_many_manifests
-from bench.content import random_image
+from bench.content import random_image, variant
 from bench.load import requests_per_second
 from bench.measurement import Bench, Gate, Row
 from bench.servers import Server
 
 _REPOSITORY = "bench/tags"
 _CONNECTIONS = 8
+_TAGS_PER_IMAGE = 500
 
 
 class TagsList:
@@ -25,13 +26,14 @@ class TagsList:
     def run(self, bench: Bench) -> list[Row]:
         tags = [f"v1.{number}" for number in range(bench.scale.tags)]
         image = random_image([4096])
+        manifests = [variant(image, number) for number in range(len(tags) // _TAGS_PER_IMAGE + 1)]
 
         def load(server: Server) -> int:
             """Push the tags; the number of tags in the default answer."""
             server.create_repository(_REPOSITORY)
             with Client(server) as client:
                 client.push_image(_REPOSITORY, image, tags[0])
-                pairs = ((tag, image.manifest) for tag in tags[1:])
+                pairs = ((tag, manifests[number // _TAGS_PER_IMAGE]) for number, tag in enumerate(tags[1:]))
                 push_many_manifests(server, _REPOSITORY, pairs, image.media_type, _CONNECTIONS)
                 pages = list(client.tag_pages(_REPOSITORY))
             listed = [tag for page in pages for tag in page]
