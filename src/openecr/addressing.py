@@ -4,7 +4,7 @@
     any other host: /v2/{account}.{region}/name                                 dkr, that registry
                     /v2/name                                                    dkr, the default registry
     prod-{region}-starport-layer-bucket.s3.{region}.{domain}, or /layers/...    layers
-    POST / with X-Amz-Target or a form body                                     api
+    a POST, or any request signed as AWS's are                                   api
     /livez, /readyz                                                             health
 
 A host name decides what a request addresses and never how answers name this server.
@@ -46,13 +46,15 @@ class Address:
     """Whether the host name addressed the registry; then an account or region that is not served is 404."""
 
 
-def address(host: str, method: str, path: str, default: RegistryName) -> Address:
+def address(host: str, method: str, path: str, default: RegistryName, *, signed: bool = False) -> Address:
     """Where a request goes.
 
     Args:
         host: the Host header, with or without a port.
         path: the raw path, percent-encoded as received.
         default: the registry that a plain host addresses.
+        signed: whether the request carries a Signature Version 4; on no other plane does it mean anything, so it is
+            the api plane's to answer, if only with the service that is not served.
     """
     name = _without_port(host)
     if path in ("/livez", "/readyz"):
@@ -61,7 +63,7 @@ def address(host: str, method: str, path: str, default: RegistryName) -> Address
         return Address(Plane.LAYERS, default, path)
     if path == "/v2" or path.startswith("/v2/"):
         return _dkr(name, path, default)
-    if method == "POST":
+    if method == "POST" or signed:
         return Address(Plane.API, default, path)
     return Address(Plane.NONE, default, path)
 

@@ -142,7 +142,7 @@ class Application:
                 base_url = f"{'https' if secure else 'http'}://{host}"
             source = _forwarded_for(headers.get(b"x-forwarded-for"), source, self._proxies)
         path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or scope["path"]
-        where = address(host, scope["method"], path, self._default)
+        where = address(host, scope["method"], path, self._default, signed=_is_signed(headers, scope))
         return Arrival(request_id, where, headers, base_url, source, secure, host)
 
     def _health(self, path: str) -> Answer:
@@ -227,6 +227,11 @@ def served_regions(settings: Settings) -> frozenset[str]:
         for region in session.get_available_regions("ecr", partition, allow_non_regional=False)
     }
     return frozenset(known | {settings.region})
+
+
+def _is_signed(headers: dict[bytes, bytes], scope: Scope) -> bool:
+    """Whether a request carries a Signature Version 4, in its header or its query."""
+    return headers.get(b"authorization", b"").startswith(b"AWS4-") or b"X-Amz-Signature=" in scope["query_string"]
 
 
 def _headers(received: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

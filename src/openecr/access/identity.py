@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from openecr.db import accounts
+from openecr.db.accounts import KeyOwner
 from openecr.db.connection import Connection
 
 
@@ -9,29 +11,40 @@ from openecr.db.connection import Connection
 class Caller:
     """The principal behind a request."""
 
-    principal_key: int
-    access_key_id: str
-    account_id: str
-    kind: str
-    name: str
-    unique_id: str
-    administrator: int
-    """1 where the principal may do everything in its account."""
+    owner: KeyOwner
+
+    @property
+    def account_id(self) -> str:
+        """The principal's account."""
+        return self.owner.account_id
+
+    @property
+    def principal_key(self) -> int:
+        """The principal's row."""
+        return self.owner.principal_key
+
+    @property
+    def access_key_id(self) -> str:
+        """The key that was proven."""
+        return self.owner.access_key_id
+
+    @property
+    def unique_id(self) -> str:
+        """The id that stays when the principal is renamed (``AIDA...``)."""
+        return self.owner.unique_id
+
+    @property
+    def administrator(self) -> bool:
+        """Whether the principal may do everything in its account."""
+        return bool(self.owner.administrator)
 
     @property
     def arn(self) -> str:
         """The principal's ARN."""
-        return f"arn:aws:iam::{self.account_id}:{self.kind}/{self.name}"
-
-
-_FIND = """
-    SELECT p.id, k.access_key_id, a.account_id, p.kind, p.name, p.unique_id, p.administrator
-    FROM access_key k JOIN principal p ON p.id = k.principal_key JOIN account a ON a.id = p.account_key
-    WHERE k.access_key_id = :access_key_id AND k.active = 1
-"""
+        return f"arn:aws:iam::{self.owner.account_id}:{self.owner.kind}/{self.owner.name}"
 
 
 def find_caller(db: Connection, access_key_id: str) -> Caller | None:
     """The principal whose active access key this is."""
-    found = db.row(_FIND, access_key_id=access_key_id)
-    return None if found is None else Caller(*found)
+    owner = accounts.find_key_owner(db, access_key_id)
+    return None if owner is None else Caller(owner)

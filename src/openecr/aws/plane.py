@@ -19,8 +19,9 @@ from openecr.access import sigv4
 from openecr.aws import json_protocol, model, query_protocol, validate
 from openecr.aws.bodies import Bodies, Body, ClientLeft, Receive
 from openecr.aws.model import Service
-from openecr.aws.signers import SigningKeys, find_signer
+from openecr.aws.signers import SigningKeys
 from openecr.call import API, Operation, Origin, Waist
+from openecr.db.accounts import find_signing_secret
 from openecr.errors import (
     MissingAuthenticationToken,
     ProtocolError,
@@ -134,6 +135,9 @@ class ApiPlane:
             return None
         prefix, dot, _ = (request.target or "").partition(".")
         if not dot or request.received.method != "POST":
+            claimed = _claimed_service(request)
+            if claimed is not None and claimed not in model.SERVICES:
+                raise self._not_served(claimed)
             raise UnknownOperation(message="A request of the AWS JSON protocol is a POST with an X-Amz-Target header")
         service = model.service_of_target(prefix)
         if service is None:
@@ -153,7 +157,7 @@ class ApiPlane:
 
     async def _answer(self, request: Request, claim: sigv4.Claim, service: Service, receive: Receive) -> Answer:
         deployment = self._waist.deployment
-        signer = deployment.database.read(lambda db: find_signer(db, claim.access_key_id))
+        signer = deployment.database.read(lambda db: find_signing_secret(db, claim.access_key_id))
         if signer is None:
             raise UnrecognizedClient
         async with self._bodies.read(receive, _content_length(request)) as body:

@@ -86,3 +86,50 @@ def administrator_key(db: Connection, account_id: str) -> SealedAccessKey | None
         account_id=account_id,
     )
     return None if row is None else SealedAccessKey(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningSecret:
+    """An active access key: whose account it is, and its secret, sealed."""
+
+    access_key_id: str
+    account_id: str
+    sealed_secret: bytes
+
+
+def find_signing_secret(db: Connection, access_key_id: str) -> SigningSecret | None:
+    """The active access key of this id, to check a signature with."""
+    row = db.row(
+        "SELECT k.access_key_id, a.account_id, k.sealed_secret FROM access_key k"
+        " JOIN principal p ON p.id = k.principal_key JOIN account a ON a.id = p.account_key"
+        " WHERE k.access_key_id = :access_key_id AND k.active = 1",
+        access_key_id=access_key_id,
+    )
+    return None if row is None else SigningSecret(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOwner:
+    """The principal that an active access key belongs to."""
+
+    principal_key: int
+    access_key_id: str
+    account_id: str
+    kind: str
+    name: str
+    unique_id: str
+    administrator: int
+    """1 where the principal may do everything in its account."""
+
+
+_KEY_OWNER = (
+    "SELECT p.id, k.access_key_id, a.account_id, p.kind, p.name, p.unique_id, p.administrator"
+    " FROM access_key k JOIN principal p ON p.id = k.principal_key JOIN account a ON a.id = p.account_key"
+    " WHERE k.access_key_id = :access_key_id AND k.active = 1"
+)
+
+
+def find_key_owner(db: Connection, access_key_id: str) -> KeyOwner | None:
+    """The principal behind an active access key: read at every request, so that a deleted key ends at once."""
+    row = db.row(_KEY_OWNER, access_key_id=access_key_id)
+    return None if row is None else KeyOwner(*row)
