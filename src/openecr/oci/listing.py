@@ -75,9 +75,9 @@ def _page_size(request: Request) -> int:
     text = request.parameter("n")
     if text is None:
         return _DEFAULT_PAGE
-    if not text.isascii() or not text.isdigit() or len(text) > 12:
+    if not text.isascii() or not text.isdigit():
         raise InvalidParameter(parameter="maxResults", constraint="Member must have value greater than or equal to 0")
-    if int(text) > _LARGEST_PAGE:
+    if len(text) > 12 or int(text) > _LARGEST_PAGE:
         raise InvalidParameter(
             parameter="maxResults", constraint=f"Member must have value less than or equal to {_LARGEST_PAGE}"
         )
