@@ -1,0 +1,82 @@
+"""A test's way into a running server's database and keyring: what no API offers yet, or no client could make."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from openecr.access import tokens
+from openecr.data_dir import database_path
+from openecr.db import accounts
+from openecr.db.connection import Connection
+from openecr.db.sqlite import SqliteDatabase
+from openecr.keyring import Keyring, load_root_key, open_keyring
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Insider:
+    """Reads and changes the data directory of a server that runs."""
+
+    data_dir: Path
+
+    def write(self, change: Callable[[Connection], T]) -> T:
+        """Run a change in a transaction of its own."""
+
+        async def once() -> T:
+            database = SqliteDatabase(database_path(self.data_dir))
+            try:
+                return await database.write(change)
+            finally:
+                await database.close()
+
+        return asyncio.run(once())
+
+    @property
+    def keyring(self) -> Keyring:
+        """The deployment's keys, opened."""
+        root = load_root_key(self.data_dir, os.environ, create=False)
+        return self.write(lambda db: open_keyring(db, root))
+
+    def access_key(self, account_id: str) -> str:
+        """The id of an account's administrator's access key."""
+        found = self.write(lambda db: accounts.administrator_key(db, account_id))
+        assert found is not None
+        return found.access_key_id
+
+    def password(self, access_key_id: str, seconds: float = 3600) -> str:
+        """A registry password that is good for so long from now; a negative time makes one that has expired."""
+        return tokens.issue(self.keyring, access_key_id, int((time.time() + seconds) * 1_000_000))
+
+    def add_principal(self, account_id: str, name: str, *, administrator: bool) -> str:
+        """Add a principal to an account; the id of its access key."""
+        access_key_id = f"AKIA{name.upper():X<16}"[:20]
+        sealed = self.keyring.seal(b"a secret that no test uses", access_key_id)
+        now_us = time.time_ns() // 1000
+
+        def add(db: Connection) -> None:
+            account = db.row("SELECT id FROM account WHERE account_id = :account_id", account_id=account_id)
+            assert account is not None
+            principal_key = accounts.insert_principal(
+                db,
+                int(account[0]),
+                kind="user",
+                name=name,
+                unique_id=f"AIDA{name.upper()}",
+                administrator=administrator,
+                now_us=now_us,
+            )
+            accounts.insert_access_key(
+                db, principal_key, access_key_id=access_key_id, sealed_secret=sealed, now_us=now_us
+            )
+
+        self.write(add)
+        return access_key_id
+
+    def deactivate(self, access_key_id: str) -> None:
+        """Make an access key inactive."""
+        self.write(lambda db: db.run("UPDATE access_key SET active = 0 WHERE access_key_id = :id", id=access_key_id))
