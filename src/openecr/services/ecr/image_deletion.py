@@ -110,15 +110,16 @@ def _delete_all(
             failures.append(wanted)
         else:
             waiting.append(wanted)
-    gone: set[str] = set()
+    gone: set[tuple[str | None, str | None]] = set()
     while waiting:
         refused: list[tuple[ImageId, Failure]] = []
         for wanted in waiting:
             outcome = delete(call, repository, wanted, "BatchDeleteImage")
             if isinstance(outcome, Deleted):
                 deleted += outcome.image_ids
-                gone.update(outcome.image_ids[0].get("imageDigest", "") for _ in (0,) if outcome.image_ids)
-                gone.update(item["imageTag"] for item in outcome.image_ids if "imageTag" in item)
+                for item in outcome.image_ids:
+                    digest, tag = item["imageDigest"], item.get("imageTag")
+                    gone.update(((digest, tag), (digest, None), (None, tag)))
             elif outcome.code == "ImageReferencedByManifestList":
                 refused.append((wanted, outcome))
             elif not _went_in_this_request(wanted, gone):
@@ -129,12 +130,10 @@ def _delete_all(
     return failures
 
 
-def _went_in_this_request(wanted: ImageId, gone: set[str]) -> bool:
+def _went_in_this_request(wanted: ImageId, gone: set[tuple[str | None, str | None]]) -> bool:
     """Whether an id finds nothing only because an earlier id of the request took it: list-images names an image once
     per tag, and its digest may take every tag."""
-    return (wanted.tag in gone if wanted.tag is not None else False) or (
-        wanted.digest is not None and str(wanted.digest) in gone
-    )
+    return (str(wanted.digest) if wanted.digest is not None else None, wanted.tag) in gone
 
 
 @decision("ecr:BatchDeleteImage", writes=True)
