@@ -88,7 +88,10 @@ table ip $table {
 RULES
   forward_rules -I
   printf '127.0.0.1 localhost\n%s.2 %s\n' "$net" "$name" > "$dir/hosts"
-  for h in "$@"; do echo "$net.1 $h" >> "$dir/hosts"; done
+  for h in "$@"; do
+    echo "$net.1 $h" >> "$dir/hosts"
+    mkdir -p "$dir/etc-docker/certs.d/$h" # the BuildKit in dockerd lists these folders once, when it starts
+  done
   # a stub resolver on this host's loopback cannot be reached from there: take the servers behind it
   if grep -q '^nameserver 127\.' /etc/resolv.conf && [ -s /run/systemd/resolve/resolv.conf ]; then
     cp -L /run/systemd/resolve/resolv.conf "$dir/resolv.conf"

@@ -1,0 +1,1 @@
+"""The blocks of a course on ECR, in our own words, against AWS's own host names."""
