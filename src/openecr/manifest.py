@@ -84,18 +84,6 @@ class Manifest:
         needed = self.layers if self.config is None else (self.config, *self.layers)
         return tuple(item for item in needed if not item.is_foreign)
 
-    @property
-    def image_size_bytes(self) -> int:
-        """The compressed size of an image: layers and config."""
-        return sum(item.size_bytes for item in self.blobs)
-
-    @property
-    def referrer_type(self) -> str | None:
-        """The artifact type under which a referrer is listed: its own, else its config's media type (OCI 1.1)."""
-        if self.artifact_type:
-            return self.artifact_type
-        return self.config.media_type if self.config is not None else None
-
 
 def parse(content: bytes, content_type: str | None) -> Manifest:
     """Read a pushed manifest.

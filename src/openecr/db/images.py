@@ -162,7 +162,6 @@ def insert(
     config_media_type: str | None,
     subject_digest: bytes | None,
     annotations: str | None,
-    image_size_bytes: int,
     pushed_us: int,
     manifest: bytes,
     ever_tagged: bool,
@@ -172,7 +171,7 @@ def insert(
         "INSERT INTO image (repository_key, digest, media_type, artifact_type, config_media_type, subject_digest,"
         " annotations, manifest_size_bytes, image_size_bytes, pushed_us, ever_tagged, status, manifest) VALUES"
         " (:repository_key, :digest, :media_type, :artifact_type, :config_media_type, :subject_digest, :annotations,"
-        " :manifest_size_bytes, :image_size_bytes, :pushed_us, :ever_tagged, 'ACTIVE', :manifest) RETURNING id",
+        " :manifest_size_bytes, 0, :pushed_us, :ever_tagged, 'ACTIVE', :manifest) RETURNING id",
         repository_key=repository_key,
         digest=digest,
         media_type=media_type,
@@ -181,7 +180,6 @@ def insert(
         subject_digest=subject_digest,
         annotations=annotations,
         manifest_size_bytes=len(manifest),
-        image_size_bytes=image_size_bytes,
         pushed_us=pushed_us,
         ever_tagged=int(ever_tagged),
         manifest=manifest,
@@ -240,6 +238,7 @@ def fill_gaps(
             image_key=image_key,
             position=position,
         )
+        weigh(db, image_key)
 
 
 def _bind_layer(db: Connection, image_key: int, position: int, layer_key: int, media_type: str) -> None:
@@ -329,14 +328,17 @@ def parents_of(db: Connection, image_key: int) -> list[bytes]:
     return [row[0] for row in rows]
 
 
-def largest_child_size_bytes(db: Connection, image_keys: Sequence[int]) -> int:
-    """The largest image size among these images; what an index reports as its own."""
-    sizes = [
-        found[0]
-        for key in image_keys
-        if (found := db.row("SELECT image_size_bytes FROM image WHERE id = :key", key=key)) is not None
-    ]
-    return max(sizes, default=0)
+def weigh(db: Connection, image_key: int) -> None:
+    """Write down what an image weighs: an index the largest of its images, everything else its layers and config, in
+    bytes as stored; what a manifest says of them is its pusher's word."""
+    db.run(
+        "UPDATE image SET image_size_bytes = COALESCE("
+        " (SELECT MAX(m.image_size_bytes) FROM image_child c JOIN image m ON m.id = c.child_key"
+        " WHERE c.image_key = :key),"
+        " (SELECT SUM(b.size_bytes) FROM image_layer il JOIN layer l ON l.id = il.layer_key"
+        " JOIN blob b ON b.id = l.blob_key WHERE il.image_key = :key), 0) WHERE id = :key",
+        key=image_key,
+    )
 
 
 def delete(db: Connection, image_key: int) -> None:

@@ -110,11 +110,7 @@ def store(
     pushed_us: int,
     ever_tagged: bool,
 ) -> int:
-    """Insert an image with what it references, and bind it to the sparse indexes that name it; its key.
-
-    An image weighs its layers and config, an index the largest of its images.
-    """
-    children = [item.child_key for item in references if item.child_key is not None]
+    """Insert an image with what it references, and bind it to the sparse indexes that name it; its key."""
     image_key = images.insert(
         db,
         repository_key=repository_key,
@@ -124,14 +120,12 @@ def store(
         config_media_type=manifest.config.media_type if manifest.config else None,
         subject_digest=manifest.subject.stored if manifest.subject else None,
         annotations=orjson.dumps(manifest.annotations).decode() if manifest.annotations else None,
-        image_size_bytes=(
-            images.largest_child_size_bytes(db, children) if manifest.is_index else manifest.image_size_bytes
-        ),
         pushed_us=pushed_us,
         manifest=manifest.content,
         ever_tagged=ever_tagged,
     )
     images.insert_references(db, repository_key, image_key, references)
+    images.weigh(db, image_key)
     images.fill_gaps(db, repository_key, identity.stored, child_key=image_key)
     return image_key
 

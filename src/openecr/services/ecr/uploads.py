@@ -197,9 +197,9 @@ def _advance(
     lease: _Lease,
     size_bytes: int,
     sha256: bytes | None,
-    registry_id: str | None = None,  # noqa: ARG001 - names the resource to the waist
+    registry_id: str | None = None,
 ) -> int:
-    """Count what was appended; a lease that was lost meanwhile discards it."""
+    """Count what was appended; a lease that was lost meanwhile discards it, as does an upload that ended."""
     kept = uploads.advance(
         call.db,
         lease.upload_key,
@@ -210,7 +210,8 @@ def _advance(
         now_us=call.db.clock_us(),
     )
     if not kept:
-        raise UploadBusy(upload_id=upload_id, repository=repository_name)
+        _require(call, repository_name, upload_id, registry_id)
+        raise UploadBusy(upload_id=upload_id)
     return lease.offset_bytes + size_bytes
 
 
