@@ -393,6 +393,21 @@ def _require(call: Call, repository_name: str, upload_id: str, registry_id: str 
     return upload
 
 
+@decision("ecr:UploadLayerPart", writes=False)
+def _refuse_length(
+    call: Call, *, repository_name: str, upload_id: str, size_bytes: int, registry_id: str | None = None
+) -> None:
+    """Refuse a part whose range is not as long as its bytes: a decision, because access and existence come first."""
+    upload = _require(call, repository_name, upload_id, registry_id)
+    raise InvalidLayerPart(
+        message=f"Part size {size_bytes} does not match the specified byte range",
+        upload_id=upload_id,
+        repository=repository_name,
+        registry_id=call.registry(registry_id).account_id,
+        last_valid_byte=upload.offset_bytes - 1,
+    )
+
+
 def _gap(
     call: Call, repository_name: str, registry_id: str | None, upload: Upload, first_byte: int
 ) -> InvalidLayerPart:
@@ -428,29 +443,20 @@ async def upload_layer_part(
     registry_id: str | None = None,
 ) -> dict[str, Any]:
     """Append one part; its range must be as long as its bytes and continue the upload."""
-    account_id = registry_id or moving.origin.registry.account_id
+    target: dict[str, Any] = {
+        "repository_name": repository_name,
+        "registry_id": registry_id,
+        "upload_id": upload_id,
+    }
     if part_last_byte - part_first_byte + 1 != len(layer_part_blob):
-        raise InvalidLayerPart(
-            message=f"Part size {len(layer_part_blob)} does not match the specified byte range",
-            upload_id=upload_id,
-            repository=repository_name,
-            registry_id=account_id,
-            last_valid_byte=part_first_byte - 1,
-        )
+        await moving.run(_refuse_length, **target, size_bytes=len(layer_part_blob))
 
     async def whole() -> AsyncIterator[bytes]:
         yield layer_part_blob
 
-    end_bytes = await append(
-        moving,
-        repository_name=repository_name,
-        registry_id=registry_id,
-        upload_id=upload_id,
-        pieces=whole(),
-        first_byte=part_first_byte,
-    )
+    end_bytes = await append(moving, **target, pieces=whole(), first_byte=part_first_byte)
     return {
-        "registryId": account_id,
+        "registryId": registry_id or moving.origin.registry.account_id,
         "repositoryName": repository_name,
         "uploadId": upload_id,
         "lastByteReceived": end_bytes - 1,
