@@ -1,6 +1,7 @@
 """Tags list over 10,000 tags: requests a second of the default listing request, and wall seconds of a full walk.
 
-The tags name variants of one image, 500 tags each (ECR takes at most 1,000 tags an image). The default request is ``GET /v2/<name>/tags/list`` without parameters, by wrk with 8
+The tags name variants of one image, 500 tags each (ECR takes at most 1,000 tags an image). The default request is
+``GET /v2/<name>/tags/list`` without parameters, by wrk with 8
 connections; what each server puts in that answer (a page, or everything) is noted. The walk follows every Link.
 """
 

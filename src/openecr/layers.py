@@ -117,7 +117,8 @@ async def _unsatisfiable(send: Send, blob: Blob) -> int:
 
 async def _refuse(send: Send, status: int, code: str, message: str, *extra: tuple[bytes, bytes]) -> int:
     body = (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>'
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
     ).encode()
     headers = [(b"content-type", b"application/xml"), (b"content-length", str(len(body)).encode()), *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})

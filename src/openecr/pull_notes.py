@@ -1,7 +1,7 @@
 """When images were last pulled: noted in memory, written in batches, so that a pull writes no row.
 
-At most one note a minute per image is kept (ECR refreshes ``lastRecordedPullTime`` no oftener than it must), and a crash
-loses at most the notes of one flush interval.
+At most one note a minute per image is kept (ECR refreshes ``lastRecordedPullTime`` no oftener than it must), and a
+crash loses at most the notes of one flush interval.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Whether a data directory keeps its promises: read straight from the database and the store, past the server."""
 
-import hashlib
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -12,8 +12,9 @@ def broken_promises(data_dir: Path) -> list[str]:
     """Every manifest that names a missing or wrong blob, and every other reference that dangles."""
     connection = apsw.Connection(str(data_dir / "openecr.db"), flags=apsw.SQLITE_OPEN_READWRITE)
     found = [f"database: {row}" for row in connection.execute("PRAGMA foreign_key_check").fetchall()]
-    found += [f"database: {row[0]}" for row in connection.execute("PRAGMA integrity_check").fetchall() if row[0] != "ok"]
-    rows = connection.execute(
+    checked = connection.execute("PRAGMA integrity_check").fetchall()
+    found += [f"database: {row[0]}" for row in checked if row[0] != "ok"]
+    rows: Any = connection.execute(
         "SELECT DISTINCT b.object_id, b.size_bytes, d.digest FROM blob b JOIN blob_digest d ON d.blob_key = b.id"
     ).fetchall()
     for object_id, size_bytes, stored in rows:
@@ -23,9 +24,10 @@ def broken_promises(data_dir: Path) -> list[str]:
             found.append(f"blob {digest} has no object")
         elif path.stat().st_size != size_bytes:
             found.append(f"blob {digest} has {path.stat().st_size} of {size_bytes} bytes")
-        elif str(Digest.from_raw(digest.algorithm, hashlib.new(digest.algorithm, path.read_bytes()).digest())) != str(digest):
+        elif Digest.of(path.read_bytes(), digest.algorithm) != digest:
             found.append(f"blob {digest} has other bytes")
-    for (manifest, stored) in connection.execute("SELECT manifest, digest FROM image").fetchall():
+    images: Any = connection.execute("SELECT manifest, digest FROM image").fetchall()
+    for manifest, stored in images:
         if Digest.of(manifest, Digest(stored).algorithm) != Digest(stored):
             found.append(f"manifest {Digest(stored)} has other bytes")
     connection.close()

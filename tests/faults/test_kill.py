@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -78,11 +79,7 @@ def _kill_at_random(server: Server, pushes: Pushes, threads: list[threading.Thre
     turn = ["worker", "job", "parent", "worker"]
     while any(thread.is_alive() for thread in threads):
         reached = pushes.attempts + choose.randrange(5, 20)
-        wait_until(
-            lambda reached=reached: pushes.attempts >= reached or not any(t.is_alive() for t in threads),
-            "the pushers went on",
-            120,
-        )
+        wait_until(partial(_reached, pushes, threads, reached), "the pushers went on", 120)
         role = turn[len(killed) % len(turn)]
         victims = [pid for pid, is_a in children(server).items() if is_a == role]
         assert server.process is not None
@@ -91,10 +88,18 @@ def _kill_at_random(server: Server, pushes: Pushes, threads: list[threading.Thre
         killed.append(role)
         if role == "parent":
             server.process.wait()
-            wait_until(lambda everyone=everyone: not any(is_alive(pid) for pid in everyone), "the children ended")
+            wait_until(partial(_all_ended, everyone), "the children ended")
             server.start()
         server.wait_until_ready()
     return killed
+
+
+def _reached(pushes: Pushes, threads: list[threading.Thread], attempts: int) -> bool:
+    return pushes.attempts >= attempts or not any(thread.is_alive() for thread in threads)
+
+
+def _all_ended(pids: list[int]) -> bool:
+    return not any(is_alive(pid) for pid in pids)
 
 
 def _push_all(client: RegistryClient, pushes: Pushes, seed: int) -> None:

@@ -69,9 +69,7 @@ def _finish_from(client: RegistryClient, location: str) -> int:
     status = client.request("GET", location)
     assert status.status == 204
     first = int(status.headers["range"].partition("-")[2]) + 1 if status.headers["range"] != "0-0" else 0
-    answer = client.request(
-        "PATCH", location, CONTENT[first:], Content_Range=f"{first}-{len(CONTENT) - 1}"
-    )
+    answer = client.request("PATCH", location, CONTENT[first:], Content_Range=f"{first}-{len(CONTENT) - 1}")
     assert answer.status == 202, answer
     assert client.request("PUT", f"{location}?digest={digest_of(CONTENT)}", Content_Length="0").status == 201
     return first

@@ -48,10 +48,18 @@ def test_migrating_again_does_nothing(path: Path) -> None:
 
 def test_a_database_of_a_newer_release_is_refused_untouched(path: Path, migrated: SqliteConnection) -> None:
     migrated.rows("PRAGMA user_version = 999")
+    migrated.run("UPDATE deployment SET value = '999' WHERE name = 'oldest_reader'")
 
     with pytest.raises(DatabaseUnusable, match="made by a newer openecr"):
         migrate(path)
 
+    assert migrated.row("PRAGMA user_version") == (999,)
+
+
+def test_a_newer_database_that_older_releases_may_use_is_left_as_it_is(path: Path, migrated: SqliteConnection) -> None:
+    migrated.rows("PRAGMA user_version = 999")
+
+    assert migrate(path) == 0
     assert migrated.row("PRAGMA user_version") == (999,)
 
 

@@ -264,8 +264,9 @@ def _bind_child(db: Connection, image_key: int, position: int, child_key: int) -
 def set_tag(db: Connection, repository_key: int, tag: str, image_key: int, now_us: int) -> None:
     """Point a tag at an image, and remember that the image was tagged."""
     db.run(
-        "INSERT INTO tag (repository_key, name, image_key, moved_us) VALUES (:repository_key, :tag, :image_key, :now_us)"
-        " ON CONFLICT (repository_key, name) DO UPDATE SET image_key = excluded.image_key, moved_us = excluded.moved_us",
+        "INSERT INTO tag (repository_key, name, image_key, moved_us)"
+        " VALUES (:repository_key, :tag, :image_key, :now_us) ON CONFLICT (repository_key, name)"
+        " DO UPDATE SET image_key = excluded.image_key, moved_us = excluded.moved_us",
         repository_key=repository_key,
         tag=tag,
         image_key=image_key,

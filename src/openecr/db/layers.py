@@ -185,7 +185,8 @@ def media_type(db: Connection, layer_key: int) -> str | None:
 def of_image(db: Connection, image_key: int) -> list[tuple[int, bytes, int, str]]:
     """(position, digest, blob key, media type) of what an image needs, in manifest order."""
     rows = db.rows(
-        "SELECT il.position, l.digest, l.blob_key, il.media_type FROM image_layer il JOIN layer l ON l.id = il.layer_key"
+        "SELECT il.position, l.digest, l.blob_key, il.media_type FROM image_layer il"
+        " JOIN layer l ON l.id = il.layer_key"
         " WHERE il.image_key = :key ORDER BY il.position",
         key=image_key,
     )

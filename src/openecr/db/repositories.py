@@ -38,7 +38,8 @@ _FIND = (
 )
 _LIST = (
     f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"
-    " WHERE g.account_id = :account_id AND g.region = :region AND r.name > :after AND r.trashed_us IS NULL ORDER BY r.name LIMIT :most"
+    " WHERE g.account_id = :account_id AND g.region = :region AND r.name > :after"
+    " AND r.trashed_us IS NULL ORDER BY r.name LIMIT :most"
 )
 
 

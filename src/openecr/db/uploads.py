@@ -111,7 +111,8 @@ def advance(
     )
     if kept and size_bytes:
         db.run(
-            "INSERT INTO upload_segment (upload_key, offset_bytes, size_bytes) VALUES (:key, :offset_bytes, :size_bytes)",
+            "INSERT INTO upload_segment (upload_key, offset_bytes, size_bytes)"
+            " VALUES (:key, :offset_bytes, :size_bytes)",
             key=upload_key,
             offset_bytes=offset_bytes,
             size_bytes=size_bytes,

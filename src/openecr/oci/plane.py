@@ -7,10 +7,18 @@ from openecr.access import tokens
 from openecr.access.tokens import NotCredentials, RegistryToken
 from openecr.addressing import Address
 from openecr.call import OCI, Call, Origin, Waist, decision, no_resource
-from openecr.errors import InvalidName, RegistryError, RegistryNotServed, ServerFault
+from openecr.errors import (
+    InvalidName,
+    RegistryError,
+    RegistryNotServed,
+    ServerFault,
+    TokenInvalid,
+    UnrecognizedClient,
+)
 from openecr.names import RegistryName, is_repository_name
 from openecr.oci import blobs, listing, manifests, render, routes, uploads
 from openecr.oci.http import Answer, ClientGone, Receive, Request, Scope
+from openecr.oci.routes import Route
 from openecr.services.ecr.registry import is_served
 
 _MOST_TOKENS = 4096
@@ -62,15 +70,17 @@ class DkrPlane:
             return None
         except NotCredentials:
             return render.challenge(arrival.base_url)
+        except UnrecognizedClient:
+            return _refusal(scope, TokenInvalid())
         except RegistryError as error:
-            answer = render.error(error)
-            return answer if scope["method"] != "HEAD" else Answer(answer.status, answer.headers)
+            return _refusal(scope, error)
 
     async def _answer(self, scope: Scope, receive: Receive, arrival: Arrival) -> Answer:
         token = self._token(arrival.headers.get(b"authorization"))
         now_us = self.waist.deployment.now_us()
-        tokens.require_unexpired(token, now_us)
         address = arrival.address
+        route = routes.read(address.path)
+        tokens.require_unexpired(token, now_us - self._grace_us(route))
         origin = Origin(
             arrival.request_id,
             token.access_key_id,
@@ -81,7 +91,6 @@ class DkrPlane:
             arrival.source_address,
             arrival.secure,
         )
-        route = routes.read(address.path)
         if route is None:
             return render.not_found()
         default = RegistryName(self.waist.deployment.settings.account_id, self.waist.deployment.settings.region)
@@ -110,6 +119,12 @@ class DkrPlane:
         if not served:
             raise RegistryNotServed(host=arrival.host if arrival.address.by_host else str(origin.registry))
 
+    def _grace_us(self, route: Route | None) -> int:
+        """How long after its end a token still continues an upload: what was begun in time may be finished."""
+        if route is None or route.noun != "upload":
+            return 0
+        return self.waist.deployment.settings.upload_expiry_seconds * 1_000_000
+
     def _token(self, header: bytes | None) -> RegistryToken:
         if header is None:
             raise NotCredentials
@@ -120,6 +135,11 @@ class DkrPlane:
             if len(self._tokens) > _MOST_TOKENS:
                 self._tokens.popitem(last=False)
         return known
+
+
+def _refusal(scope: Scope, error: RegistryError) -> Answer:
+    answer = render.error(error)
+    return answer if scope["method"] != "HEAD" else Answer(answer.status, answer.headers)
 
 
 def fault(request_id: str) -> Answer:

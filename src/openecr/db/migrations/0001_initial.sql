@@ -7,6 +7,8 @@ CREATE TABLE deployment (
     value TEXT NOT NULL
 ) {table};
 
+INSERT INTO deployment (name, value) VALUES ('oldest_reader', '1');
+
 -- Wrapped deployment keys: one row per use and version; the root key is never in the database.
 CREATE TABLE deployment_key (
     id {key},

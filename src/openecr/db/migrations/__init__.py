@@ -2,8 +2,9 @@
 
 A file is one text for every engine; ``{key}``, ``{bytes}`` and ``{table}`` are the dialect's words, and
 BIGINT is INTEGER on SQLite, whose integers have 64 bits and whose strict tables know no other name. Adjacent releases
-only add, so that a running older server keeps working while a newer one starts; ``oldest_reader`` in the table
-``deployment`` names the oldest release that may read the database.
+only add, so that a running older server keeps working while a newer one starts. A migration that an older release
+could not live with raises ``oldest_reader`` in the table ``deployment``: the oldest schema whose release may use the
+database.
 """
 
 import fcntl
@@ -26,7 +27,7 @@ def migrate(path: Path) -> int:
     """Bring the embedded database at ``path`` to this release's schema; the number of migrations applied.
 
     Raises:
-        DatabaseUnusable: a newer release made the database, and this one must not touch it.
+        DatabaseUnusable: a newer release changed the database beyond what this one can use.
     """
     texts = migrations()
     lock = os.open(write_lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -57,15 +58,23 @@ def _migrate_locked(path: Path, texts: list[str]) -> int:
     try:
         done = _version(connection)
         if done > len(texts):
-            raise DatabaseUnusable(
-                f"the database {path} was made by a newer openecr (schema {done}, this one knows {len(texts)}); "
-                "start that release"
-            )
+            _require_readable(connection, path, done, len(texts))
+            return 0
         for number, text in enumerate(texts[done:], start=done + 1):
             connection.script(f"BEGIN IMMEDIATE;\n{render(text)};\nPRAGMA user_version = {number};\nCOMMIT")
         return len(texts) - done
     finally:
         connection.close()
+
+
+def _require_readable(connection: SqliteConnection, path: Path, made_by: int, known: int) -> None:
+    """Refuse a newer database that this release must not touch."""
+    found = connection.row("SELECT value FROM deployment WHERE name = 'oldest_reader'")
+    if found is None or int(found[0]) > known:
+        raise DatabaseUnusable(
+            f"the database {path} was made by a newer openecr (schema {made_by}, this one knows {known}); "
+            "start that release"
+        )
 
 
 def _version(connection: SqliteConnection) -> int:

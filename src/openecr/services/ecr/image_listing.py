@@ -142,7 +142,8 @@ def describe_images(
     if image_ids is not None:
         if next_token is not None or max_results is not None or filter is not None:
             raise ConflictingParameters(
-                message="Invalid parameter: 'imageIds' cannot be used together with 'nextToken', 'maxResults' or 'filter'"
+                message="Invalid parameter: 'imageIds' cannot be used together with 'nextToken', "
+                "'maxResults' or 'filter'"
             )
         chosen = {image.key: image for image in (_require_image(call, repository, asked) for asked in image_ids)}
         return {"imageDetails": _details(call, repository, list(chosen.values()))}
