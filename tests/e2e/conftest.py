@@ -13,7 +13,8 @@ import pytest
 from tests.e2e.docker import Docker, start_daemon, stop_daemon
 from tests.e2e.repositories import Repository
 from tests.e2e.shell import TOOLS, Shell
-from tests.running import DEFAULT_ACCOUNT, Server
+from tests.registry_client import RegistryClient
+from tests.running import Server
 
 NewRepository = Callable[..., Repository]
 
@@ -129,6 +130,19 @@ def clean_shell(tmp_path: Path) -> Shell:
 
 
 @pytest.fixture(scope="session")
-def default_registry() -> str:
-    """The default account's registry name on AWS."""
-    return f"{DEFAULT_ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
+def registry(server: Server, password: str) -> RegistryClient:
+    """A plain client, to put images there that others pull."""
+    return RegistryClient(server.port, password)
+
+
+@pytest.fixture
+def podman_shell(debian: None, clean_shell: Shell, server: Server, password: str, tmp_path: Path) -> Shell:
+    """A shell for podman, buildah and skopeo with image storage of its own, logged in, and ``localhost/busybox``."""
+    configuration = tmp_path / "storage.conf"
+    folders = f'graphroot = "{tmp_path}/storage"\nrunroot = "{tmp_path}/run"\n'
+    configuration.write_text(f'[storage]\ndriver = "vfs"\n{folders}')
+    shell = clean_shell.with_variables(CONTAINERS_STORAGE_CONF=str(configuration), DOCKER="podman")
+    shell.run(TOOLS / "base-image.sh", "tiny")
+    login = ("login", "--tls-verify=false", "--username", "AWS", "--password-stdin", server.host)
+    assert "Login Succeeded" in shell.run("podman", *login, stdin=password)
+    return shell
