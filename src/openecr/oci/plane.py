@@ -72,8 +72,6 @@ class DkrPlane:
             return render.challenge(arrival.base_url)
         except UnrecognizedClient:
             return _refusal(scope, TokenInvalid())
-        except UnrecognizedClient:
-            return _refusal(scope, TokenInvalid())
         except RegistryError as error:
             return _refusal(scope, error)
 
@@ -137,11 +135,6 @@ class DkrPlane:
             if len(self._tokens) > _MOST_TOKENS:
                 self._tokens.popitem(last=False)
         return known
-
-
-def _refusal(scope: Scope, error: RegistryError) -> Answer:
-    answer = render.error(error)
-    return answer if scope["method"] != "HEAD" else Answer(answer.status, answer.headers)
 
 
 def _refusal(scope: Scope, error: RegistryError) -> Answer:
