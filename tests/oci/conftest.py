@@ -9,7 +9,7 @@ import pytest
 
 from tests.oci.insider import Insider
 from tests.registry_client import RegistryClient
-from tests.running import OTHER_ACCOUNT, Server
+from tests.running import DEFAULT_ACCOUNT, OTHER_ACCOUNT, Server
 
 _numbers = count(1)
 
@@ -41,6 +41,13 @@ def stranger(server: Server) -> RegistryClient:
 def anonymous(server: Server) -> RegistryClient:
     """The dkr plane without credentials."""
     return RegistryClient(server.port, None)
+
+
+@pytest.fixture(scope="session")
+def powerless(server: Server, insider: Insider) -> RegistryClient:
+    """The dkr plane as a principal of the default account that may do nothing."""
+    access_key_id = insider.add_principal(DEFAULT_ACCOUNT, "powerless", administrator=False)
+    return RegistryClient(server.port, insider.password(access_key_id))
 
 
 @pytest.fixture
