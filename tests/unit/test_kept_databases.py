@@ -40,8 +40,10 @@ def test_a_kept_database_moves_forward_and_keeps_what_it_holds(dump: Path, tmp_p
         pulled = database.read(lambda db: images.pull_by_tag(db, REGISTRY, "kept/app", "v2"))
         assert pulled is not None
         assert b"sha256:" in pulled.manifest
-        deleted = database.read(lambda db: trash.newest(db, repository.registry_key, "kept/app", 10))
-        assert [item.tags for item in deleted] == [("old",)]
+        deleted = database.read(
+            lambda db: trash.tags_before(db, repository.registry_key, "kept/app", (2**62, 2**62), 10)
+        )
+        assert [tags for _, _, tags in deleted] == [("old",)]
         assert database.read(lambda db: db.rows("PRAGMA foreign_key_check")) == []
     finally:
         asyncio.run(database.close())
