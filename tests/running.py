@@ -103,7 +103,7 @@ class Server:
         """A boto3 client of an account's administrator, without retries."""
         variables = self.environment(account_id)
         return boto3.client(
-            service,  # type: ignore[call-overload]
+            service,
             region_name=region,
             endpoint_url=self.url,
             aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],

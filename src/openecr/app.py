@@ -19,7 +19,7 @@ from openecr.aws.plane import ApiPlane
 from openecr.blobs.filesystem import FilesystemStore
 from openecr.call import Deployment, Waist
 from openecr.db import deployment as deployment_rows
-from openecr.db.sqlite import SqliteDatabase
+from openecr.db.sqlite import SqliteDatabase, host_clock_us
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import JobWorker
 from openecr.keyring import load_root_key, open_keyring
@@ -194,7 +194,7 @@ def build(settings: Settings, *, base_url: str) -> Application:
     offset_us = _clock_offset_us(path)
 
     def now_us() -> int:
-        return time.time_ns() // 1000 + offset_us
+        return host_clock_us() + offset_us
 
     database = SqliteDatabase(path, now_us)
     root = load_root_key(settings.data_dir, os.environ, create=False)
@@ -205,6 +205,7 @@ def build(settings: Settings, *, base_url: str) -> Application:
         blobs=FilesystemStore(settings.data_dir / BLOB_FOLDER),
         keyring=database.read(lambda db: open_keyring(db, root)),
         now_us=now_us,
+        wall_us=host_clock_us,
         new_id=lambda: str(uuid.uuid4()),
         note_pull=notes.note,
     )

@@ -87,6 +87,9 @@ class Deployment:
     blobs: BlobStore
     keyring: Keyring
     now_us: Callable[[], int]
+    """The rules' clock, µs UTC: the host's, moved by ``--clock`` where the data directory has one."""
+    wall_us: Callable[[], int]
+    """The true clock, µs UTC, for what other machines check too: presigned URLs."""
     new_id: Callable[[], str]
     """A fresh opaque id (uuid4 text) for objects and uploads."""
     note_pull: Callable[[int, int], None]

@@ -32,7 +32,7 @@ class LayersPlane:
             return await _refuse(send, 405, "MethodNotAllowed", "The specified method is not allowed.")
         object_id = path.rsplit("/", 1)[-1]
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        now_us = self.deployment.now_us()
+        now_us = self.deployment.wall_us()
         digest = layer_urls.allows(self.deployment.keyring, object_id, query, now_us)
         if digest is None or not UPLOAD_ID.fullmatch(object_id):
             return await _refuse(send, 403, "AccessDenied", "The URL is not valid, or it has expired.")

@@ -163,6 +163,7 @@ def api(tmp_path: Path, keyring: Keyring) -> Iterator[Api]:
         blobs=MemoryStore(),
         keyring=keyring,
         now_us=lambda: 1_705_072_146_000_000,
+        wall_us=lambda: 1_705_072_146_000_000,
         new_id=lambda: str(uuid.uuid4()),
         note_pull=lambda _image, _now: None,
     )

@@ -118,7 +118,7 @@ def locate(call: Call, *, repository_name: str, digest: Digest, registry_id: str
     if layer is None:
         repository = require(call, repository_name, registry_id)
         raise LayerNotFound(digest=digest, repository=repository.name, registry_id=registry.account_id)
-    expires_us = call.now_us + call.settings.layer_url_seconds * 1_000_000
+    expires_us = call.deployment.wall_us() + call.settings.layer_url_seconds * 1_000_000
     return layer_urls.presign(call.deployment.keyring, layer.object_id, digest, expires_us)
 
 
