@@ -157,9 +157,22 @@ def _pieces(lines: list[bytes]) -> list[bytes]:
 
 
 def _json_line(request: _Request) -> bytes:
-    document = {"time": _now(), "level": "info", "event": "request", **request._asdict()}
-    if request.bytes_sent is None:
-        del document["bytes_sent"]
+    method, path, status, duration_us, request_id, source, principal, bytes_sent = request
+    document = {
+        "time": _now(),
+        "level": "info",
+        "event": "request",
+        "method": method,
+        "path": path,
+        "status": status,
+        "duration_us": duration_us,
+        "request_id": request_id,
+        "source": source,
+    }
+    if principal:
+        document["principal"] = principal
+    if bytes_sent is not None:
+        document["bytes_sent"] = bytes_sent
     return _encode(document)
 
 

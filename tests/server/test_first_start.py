@@ -11,7 +11,9 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
+from openecr.cli.environment import SERVED_SERVICES
 from tests.running import OTHER_ACCOUNT, Server, free_port, openecr, running
 from tests.server.watching import server_json, wait_for
 
@@ -49,6 +51,13 @@ def test_env_names_the_services_served_and_no_other(own_server: Server) -> None:
     assert variables["AWS_REGION"] == variables["AWS_DEFAULT_REGION"] == "us-east-1"
     assert re.fullmatch("AKIA[A-Z2-7]{16}", variables["AWS_ACCESS_KEY_ID"])
     assert len(variables["AWS_SECRET_ACCESS_KEY"]) == 40
+
+
+def test_every_other_service_is_told_what_is_served(own_server: Server) -> None:
+    with pytest.raises(ClientError) as refused:
+        own_server.client("kms").list_keys()
+    assert "openecr does not serve the AWS service 'kms'" in str(refused.value)
+    assert f"it serves {', '.join(SERVED_SERVICES)}" in str(refused.value)
 
 
 def test_evaluated_env_replaces_another_login(own_server: Server) -> None:
@@ -145,6 +154,24 @@ def test_log_carries_request_ids_and_no_secret(own_server: Server) -> None:
     assert variables["AWS_SECRET_ACCESS_KEY"] not in log
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert all(line["request_id"] for line in lines if line["event"] == "request")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("--domain", "http://ecr.test", "is no domain name"),
+        ("--region", "mars", "is no region's name"),
+        ("--port", "0", "is not a TCP port"),
+        ("--host", "192.0.2.1", "is no address of this machine"),
+        ("--log-format", "xml", "json or text"),
+        ("--colour", "blue", "No such option"),
+    ],
+)
+def test_flag_that_cannot_work_is_one_sentence(tmp_path: Path, flag: str, value: str, told: str) -> None:
+    refused = openecr("serve", "--data-dir", str(tmp_path), flag, value, check=False, timeout=60)
+    assert refused.returncode == 2
+    assert told in refused.stderr
+    assert refused.stderr.count("\n") == 1
 
 
 def test_lost_root_key_is_not_replaced_in_silence(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """The commands, put together, and how they fail: one sentence on standard error."""
 
 import sys
+from typing import Any
 
-import click
 import typer
 
 from openecr.cli import account, env, serve, status, undelete, worker
@@ -27,20 +27,26 @@ app.command("status")(status.status)
 app.command("undelete")(undelete.undelete)
 app.add_typer(account.app, name="account")
 
+_USAGE_ERRORS: Any = typer.BadParameter.__mro__[1]
+"""typer's UsageError: click's own in some of its releases, a copy of it in others."""
+
 
 def run() -> int:
     """Run one command; 2 for what its user must change, 1 for what went wrong."""
     try:
         result = app(standalone_mode=False)
-    except (SettingsError, click.UsageError) as error:
-        return _say(error.format_message() if isinstance(error, click.UsageError) else str(error), 2)
+    except SettingsError as error:
+        return _say(str(error), 2)
+    except _USAGE_ERRORS as error:
+        return _say(error.format_message(), 2)
     except (CommandFailed, DatabaseUnusable, KeyringUnusable, AlreadyServed, StartFailed) as error:
         return _say(str(error), 1)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return 130
     return result if isinstance(result, int) else 0
 
 
 def _say(text: str, status: int) -> int:
-    print(f"openecr: {text}", file=sys.stderr)
+    if text:  # without a command, the help was printed instead
+        print(f"openecr: {text}", file=sys.stderr)
     return status

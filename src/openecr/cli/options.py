@@ -37,7 +37,7 @@ def directory(data_dir: Path | None) -> Path:
 def settings(config: Path | None, **flags: Any) -> Settings:
     """The settings of a server; the data directory as an absolute path, because it is shown and handed on."""
     environment = {name: value for name, value in os.environ.items() if name != ROOT_KEY_VARIABLE}
-    flags = {name: value for name, value in flags.items() if value not in (None, False, ())}
+    flags = {name: value for name, value in flags.items() if not (value is None or value is False or value == ())}
     loaded = load(flags, environment, config)
     return load({**asdict(loaded), "data_dir": loaded.data_dir.expanduser().absolute()}, {})
 

@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import os
+import re
 import shlex
 import time
 from pathlib import Path
@@ -12,11 +13,14 @@ import typer
 
 from openecr import logs, tls
 from openecr.cli import options
+from openecr.names import REGION
 from openecr.processes import address
 from openecr.processes.prepare import Prepared, prepare
 from openecr.processes.startup import Startup
 from openecr.processes.supervisor import Supervisor
-from openecr.settings import Settings
+from openecr.settings import Settings, SettingsError
+
+_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 
 
 def serve(
@@ -63,7 +67,9 @@ def serve(
 
 
 async def _serve(settings: Settings, log_format: str) -> None:
+    _require_names(settings)
     prepared = await prepare(settings, os.environ)
+    address.remove(settings.data_dir)  # one that a killed server left
     certificate = tls.prepare(settings, _now())
     base_url = address.base_url(settings)
 
@@ -88,11 +94,18 @@ async def _serve(settings: Settings, log_format: str) -> None:
         on_ready=announce,
         certificate=lambda: tls.prepare(settings, _now()),
     )
-    address.remove(settings.data_dir)  # one that a killed server left
     try:
         await supervisor.run()
     finally:
         address.remove(settings.data_dir)
+
+
+def _require_names(settings: Settings) -> None:
+    """Refuse names that could stand in no certificate, host name or ARN."""
+    if settings.domain is not None and _DOMAIN.fullmatch(settings.domain) is None:
+        raise SettingsError(f"--domain '{settings.domain}' is no domain name; give one like ecr.example.com")
+    if REGION.fullmatch(settings.region) is None:
+        raise SettingsError(f"--region '{settings.region}' is no region's name; give one like us-east-1")
 
 
 def _welcome(settings: Settings, prepared: Prepared, base_url: str) -> str:

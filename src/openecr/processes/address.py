@@ -47,7 +47,7 @@ def find(data_dir: Path) -> RunningServer | None:
         found = RunningServer(**json.loads(address_path(data_dir).read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return found if lock.is_alive(found.pid) and lock.is_held(data_dir) else None
+    return found if lock.is_held(data_dir) else None
 
 
 def base_url(settings: Settings) -> str:

@@ -126,7 +126,15 @@ class Supervisor:
     async def _keep(self, slot: _Slot) -> None:
         """Run a child in the slot, and another when it ends."""
         while not self._stopping.is_set():
-            child = slot.child or await self._start(slot)
+            try:
+                child = slot.child or await self._start(slot)
+            except (OSError, SettingsError) as error:
+                if not slot.answered.is_set():
+                    raise
+                # No process or no port to be had just now; the others serve meanwhile.
+                log.error("process cannot be started", role=slot.role, reason=str(error))
+                await self._pause(LONGEST_PAUSE_SECONDS)
+                continue
             slot.child = child
             self._name_processes()
             if self._stopping.is_set():
@@ -147,14 +155,19 @@ class Supervisor:
         slot.quick_deaths = 0 if lived >= SETTLED_SECONDS else slot.quick_deaths + 1
         pause = 0.0 if slot.quick_deaths <= 1 else min(0.25 * 2.0**slot.quick_deaths, LONGEST_PAUSE_SECONDS)
         log.error("process died", role=slot.role, pid=child.process.pid, status=status, starts_again_seconds=pause)
-        if pause and sys.platform == "linux":
+        if pause and sys.platform == "linux" and self._another_listens(slot):
             # Nobody will accept here for a while: closed, the kernel gives new connections to the other workers.
             for listener in slot.listeners:
                 listener.close()
             slot.listeners = []
-        if pause:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+        await self._pause(pause)
+
+    def _another_listens(self, slot: _Slot) -> bool:
+        return any(other is not slot and other.listeners for other in self._slots)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _start(self, slot: _Slot) -> _Child:
         if slot.role == "worker" and not slot.listeners:
@@ -162,6 +175,7 @@ class Supervisor:
         given = tuple(listener.fileno() for listener in slot.listeners)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # what lies in the current folder is not openecr's
             "-m",
             "openecr.processes",
             slot.role,
