@@ -66,7 +66,8 @@ def put(name: str, value: str = "") -> Callable[[Connection], str]:
 
 
 def names(db: Connection) -> list[str]:
-    return [row[0] for row in db.rows("SELECT name FROM deployment ORDER BY name")]
+    """What a test wrote; a migration writes the name of the oldest schema here too."""
+    return [row[0] for row in db.rows("SELECT name FROM deployment WHERE name <> 'oldest_reader' ORDER BY name")]
 
 
 def fill(disk: Path) -> Path:
