@@ -320,13 +320,13 @@ def tags_of_many(db: Connection, images: Sequence[Image]) -> dict[int, list[str]
 
 
 def parents_of(db: Connection, image_key: int) -> list[bytes]:
-    """Digests of the indexes that name an image."""
+    """Digests of up to 100 indexes that name an image."""
     rows = db.rows(
-        "SELECT DISTINCT i.digest FROM image_child c JOIN image i ON i.id = c.image_key WHERE c.child_key = :key"
-        " ORDER BY i.digest LIMIT 100",
+        "SELECT digest FROM image WHERE id IN"
+        " (SELECT DISTINCT image_key FROM image_child WHERE child_key = :key ORDER BY image_key LIMIT 100)",
         key=image_key,
     )
-    return [row[0] for row in rows]
+    return sorted(row[0] for row in rows)
 
 
 def weigh(db: Connection, image_key: int) -> None:

@@ -147,14 +147,15 @@ def link(
     return int(found[0])
 
 
-def holders(db: Connection, registry_key: int, digest: bytes, now_us: int, most: int) -> list[str]:
-    """Names of up to ``most`` repositories of a registry that hold a live link to this digest."""
+def holders(db: Connection, registry_key: int, encryption_key: str, digest: bytes, now_us: int, most: int) -> list[str]:
+    """Names of up to ``most`` repositories that hold a live link to this digest under this encryption, oldest first."""
     rows = db.rows(
         "SELECT r.name FROM blob_digest d JOIN layer l ON l.blob_key = d.blob_key AND l.digest = :digest"
-        " JOIN repository r ON r.id = l.repository_key"
-        f" WHERE d.registry_key = :registry_key AND d.digest = :digest AND r.trashed_us IS NULL AND {_LINK_LIVES}"
-        " ORDER BY r.name LIMIT :most",
+        " JOIN repository r ON r.id = l.repository_key WHERE d.registry_key = :registry_key"
+        " AND d.encryption_key = :encryption_key AND d.digest = :digest AND r.trashed_us IS NULL"
+        f" AND {_LINK_LIVES} ORDER BY l.repository_key LIMIT :most",
         registry_key=registry_key,
+        encryption_key=encryption_key,
         digest=digest,
         now_us=now_us,
         most=most,

@@ -258,13 +258,13 @@ CREATE TABLE upload_segment (
 INSERT INTO "upload_segment" VALUES(8,0,10);
 CREATE INDEX access_key_principal ON access_key (principal_key);
 CREATE INDEX blob_digest_blob ON blob_digest (blob_key);
-CREATE INDEX layer_blob ON layer (blob_key);
+CREATE INDEX layer_blob ON layer (blob_key, digest, repository_key);
 CREATE INDEX layer_promise ON layer (promised_until_us);
 CREATE INDEX image_pushed ON image (repository_key, pushed_us, digest);
 CREATE INDEX image_subject ON image (repository_key, subject_digest, digest);
 CREATE INDEX tag_image ON tag (image_key, name);
 CREATE INDEX image_layer_layer ON image_layer (layer_key);
-CREATE INDEX image_child_child ON image_child (child_key);
+CREATE INDEX image_child_child ON image_child (child_key, image_key);
 CREATE INDEX image_gap_digest ON image_gap (repository_key, digest);
 CREATE INDEX upload_touched ON upload (touched_us);
 CREATE INDEX upload_repository ON upload (repository_key);

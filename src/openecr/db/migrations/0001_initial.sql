@@ -115,7 +115,7 @@ CREATE TABLE layer (
     linked_us BIGINT NOT NULL,
     UNIQUE (repository_key, digest)
 ) {table};
-CREATE INDEX layer_blob ON layer (blob_key);
+CREATE INDEX layer_blob ON layer (blob_key, digest, repository_key);
 CREATE INDEX layer_promise ON layer (promised_until_us);
 
 CREATE TABLE image (
@@ -166,7 +166,7 @@ CREATE TABLE image_child (
     child_key BIGINT NOT NULL REFERENCES image (id) ON DELETE RESTRICT,
     PRIMARY KEY (image_key, position)
 ) {table};
-CREATE INDEX image_child_child ON image_child (child_key);
+CREATE INDEX image_child_child ON image_child (child_key, image_key);
 
 -- What a sparse manifest names and the repository does not hold yet; filled when it is pushed.
 CREATE TABLE image_gap (

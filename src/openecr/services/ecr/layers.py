@@ -165,7 +165,7 @@ def mount_layer(
     candidates = (
         [source_name]
         if source_name is not None
-        else layers.holders(call.db, target.registry_key, digest.stored, now_us, _MOST_SOURCES)
+        else layers.holders(call.db, target.registry_key, target.encryption_key, digest.stored, now_us, _MOST_SOURCES)
     )
     for candidate in candidates:
         source = _readable_source(call, target, candidate)
