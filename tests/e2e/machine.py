@@ -1,5 +1,6 @@
 """A machine with Docker for which a registry stands in for AWS: the real host names, on 443, over TLS."""
 
+import os
 import re
 import ssl
 import subprocess
@@ -47,15 +48,17 @@ class Machine:
 
 @contextmanager
 def machine(
-    data_dir: Path, name: str, network: str, aws: Path, store: str = "classic", programs: Path | None = None
+    data_dir: Path, number: int, aws: Path, store: str = "classic", programs: Path | None = None
 ) -> Iterator[Machine]:
     """A machine, and a registry at its network's first address.
 
     Args:
-        network: three octets; the registry listens on ``.1``.
+        number: which of this test run's machines; another run beside it has other names and networks.
         aws: a folder with the AWS CLI.
         programs: a folder with another Docker than Debian's.
     """
+    name = f"oe{number}x{os.getpid() % 100_000}"
+    network = f"10.{192 + 16 * number + os.getpid() // 250 % 16}.{os.getpid() % 250}"
     path = f"{aws}:{debian_path()}"
     variables = {"DOCKERD_STORE": store, "PATH": f"{programs}:{path}" if programs is not None else path}
     if programs is not None:

@@ -35,7 +35,7 @@ ENTRYPOINT ["sh", "-c", "cp /statement.json $BUILDKIT_SCAN_DESTINATION/sbom.spdx
 @pytest.fixture(scope="module")
 def builder(newer_programs: Path, aws_programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     folder = tmp_path_factory.mktemp("sbom")
-    with machine(folder, "sbom", "10.231.52", aws_programs, "containerd", newer_programs) as started:
+    with machine(folder, 1, aws_programs, "containerd", newer_programs) as started:
         started.trust()
         password = aws(started, "get-login-password", "--region", REGION)
         started.run("docker", "login", "--username", "AWS", "--password-stdin", REGISTRY, stdin=password)
