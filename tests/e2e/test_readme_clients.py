@@ -14,8 +14,8 @@ from tests.registry_client import RegistryClient
 from tests.running import Server
 
 TITLE = "## What each client needs on plain `localhost:5050`"
-RUN_HERE = {"docker", "podman", "buildah", "skopeo", "ctr", "oras"}
-NOT_PACKAGED = {"crane", "helm", "regctl"}
+RUN_HERE = {"docker", "podman", "buildah", "skopeo", "ctr", "oras", "helm"}
+NOT_PACKAGED = {"crane", "regctl"}
 """Debian, PyPI and npm do not have them; they were run by hand."""
 
 
@@ -87,6 +87,20 @@ def test_oras(newer_programs: Path, clean_shell: Shell, repository: Repository, 
         shell.run("oras", "push", *flag, f"{repository.reference}:{tag}", "data.txt")
         shell.run("oras", "pull", *flag, f"{repository.reference}:{tag}")
     assert repository.tags() == {"v1", "v2"}
+
+
+def test_helm(helm: Shell, new_repository: NewRepository, server: Server, password: str) -> None:
+    repository, needed = new_repository("chart"), flags("helm")
+    assert all(f"`{command}`" in table()["helm"] for command in ("registry login", "push", "pull"))
+    (helm.folder / "chart").mkdir()
+    (helm.folder / "chart" / "Chart.yaml").write_text("apiVersion: v2\nname: chart\nversion: 0.1.0\n")
+    helm.run("helm", "package", "chart")
+    login = ("registry", "login", *needed, "--username", "AWS", "--password-stdin", server.host)
+    helm.run("helm", *login, stdin=password)
+    parent = f"oci://{repository.reference.removesuffix('/chart')}"
+    helm.run("helm", "push", *needed, "chart-0.1.0.tgz", parent)
+    helm.run("helm", "pull", *needed, f"{parent}/chart", "--version", "0.1.0")
+    assert repository.tags() == {"0.1.0"}
 
 
 def test_ctr_is_run_with_the_flags_of_its_row() -> None:
