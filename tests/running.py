@@ -31,10 +31,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def environment() -> dict[str, str]:
+    """This process's variables without those that steer the tests: a server refuses settings it does not know."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("OPENECR_TEST_")}
+
+
 def openecr(*arguments: str, check: bool = True, **keywords: Any) -> subprocess.CompletedProcess[str]:
     """Run an openecr command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "openecr", *arguments], check=check, capture_output=True, text=True, **keywords
+        [sys.executable, "-m", "openecr", *arguments],
+        check=check,
+        capture_output=True,
+        text=True,
+        **{"env": environment(), **keywords},
     )
 
 
@@ -62,7 +71,11 @@ class Server:
         log = (self.data_dir / "test-server.log").open("ab")
         command = [sys.executable, "-m", "openecr", "serve", "--data-dir", str(self.data_dir)]
         self.process = subprocess.Popen(
-            [*command, "--port", str(self.port), *self.flags], stdout=log, stderr=log, start_new_session=True
+            [*command, "--port", str(self.port), *self.flags],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=environment(),
         )
         log.close()
         self.wait_until_ready()

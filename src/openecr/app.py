@@ -18,6 +18,7 @@ from openecr.addressing import Plane, address
 from openecr.aws.plane import ApiPlane
 from openecr.blobs.filesystem import FilesystemStore
 from openecr.call import Deployment, Waist
+from openecr.data_dir import blobs_path, database_path
 from openecr.db import deployment as deployment_rows
 from openecr.db.sqlite import SqliteDatabase, host_clock_us
 from openecr.jobs.schedule import Schedule
@@ -31,14 +32,11 @@ from openecr.oci.plane import Arrival, DkrPlane, fault
 from openecr.oci.render import not_found
 from openecr.pull_notes import PullNotes
 from openecr.services.ecr import upkeep
-from openecr.services.ecr.operations import OPERATIONS as ECR_OPERATIONS
-from openecr.services.sts.operations import OPERATIONS as STS_OPERATIONS
+from openecr.services.served import SERVICES
 from openecr.settings import Settings
 
 log = structlog.get_logger("openecr")
 
-DATABASE_FILE = "openecr.db"
-BLOB_FOLDER = "blobs"
 _MINUTE_US = 60 * 1_000_000
 
 
@@ -72,7 +70,7 @@ class Application:
         self._waist = Waist(deployment)
         self._dkr = DkrPlane(self._waist, served_regions(settings))
         self._layers = LayersPlane(deployment)
-        self._api = ApiPlane(self._waist, {"ecr": ECR_OPERATIONS, "sts": STS_OPERATIONS})
+        self._api = ApiPlane(self._waist, SERVICES)
         self._access_log = AccessLog() if settings.access_log else None
         self._flushing: asyncio.Task[None] | None = None
 
@@ -190,7 +188,7 @@ class Application:
 
 def build(settings: Settings, *, base_url: str) -> Application:
     """Open a data directory that was migrated, and compose the application."""
-    path = settings.data_dir / DATABASE_FILE
+    path = database_path(settings.data_dir)
     offset_us = _clock_offset_us(path)
 
     def now_us() -> int:
@@ -202,7 +200,7 @@ def build(settings: Settings, *, base_url: str) -> Application:
     deployment = Deployment(
         settings=settings,
         database=database,
-        blobs=FilesystemStore(settings.data_dir / BLOB_FOLDER),
+        blobs=FilesystemStore(blobs_path(settings.data_dir)),
         keyring=database.read(lambda db: open_keyring(db, root)),
         now_us=now_us,
         wall_us=host_clock_us,

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from openecr.processes.prepare import AccessKey
+from openecr.services.served import SERVICES
 
-SERVED_SERVICES = ("ecr", "sts")
+SERVED_SERVICES = tuple(SERVICES)
 """The services that the api plane answers; every other one must keep its own endpoint."""
 MISLEADING = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_PROFILE")
 """Variables of another login that would win over the keys, or be sent beside them."""

@@ -1,0 +1,11 @@
+"""The AWS services that openecr serves, and the operations of each that are built.
+
+A new service is a folder beside this file and a line here: the api plane, ``openecr env`` and the generated reference
+follow.
+"""
+
+from openecr.call import Operation
+from openecr.services.ecr.operations import OPERATIONS as ECR
+from openecr.services.sts.operations import OPERATIONS as STS
+
+SERVICES: dict[str, dict[str, Operation]] = {"ecr": ECR, "sts": STS}
