@@ -135,17 +135,27 @@ def registry(server: Server, password: str) -> RegistryClient:
     return RegistryClient(server.port, password)
 
 
-@pytest.fixture
-def podman_shell(debian: None, clean_shell: Shell, server: Server, password: str, tmp_path: Path) -> Shell:
-    """A shell for podman, buildah and skopeo with image storage of its own, logged in, and ``localhost/busybox``."""
+@pytest.fixture(params=["debian", "newer"])
+def containers_shell(request: pytest.FixtureRequest, debian: None, clean_shell: Shell, tmp_path: Path) -> Shell:
+    """A shell for podman, buildah and skopeo, this Debian's and the next one's, with image storage of its own."""
     configuration = tmp_path / "storage.conf"
     folders = f'graphroot = "{tmp_path}/storage"\nrunroot = "{tmp_path}/run"\n'
     configuration.write_text(f'[storage]\ndriver = "vfs"\n{folders}')
     shell = clean_shell.with_variables(CONTAINERS_STORAGE_CONF=str(configuration), DOCKER="podman")
-    shell.run(TOOLS / "base-image.sh", "tiny")
+    if request.param == "debian":
+        return shell
+    programs = request.getfixturevalue("newer_root_programs")
+    path = f"{programs}:{clean_shell.variables['PATH']}"
+    return shell.with_variables(PATH=path, PODMAN_IGNORE_CGROUPSV1_WARNING="1")
+
+
+@pytest.fixture
+def podman_shell(containers_shell: Shell, server: Server, password: str) -> Shell:
+    """The shell with a login of podman's and ``localhost/busybox``."""
+    containers_shell.run(TOOLS / "base-image.sh", "tiny")
     login = ("login", "--tls-verify=false", "--username", "AWS", "--password-stdin", server.host)
-    assert "Login Succeeded" in shell.run("podman", *login, stdin=password)
-    return shell
+    assert "Login Succeeded" in containers_shell.run("podman", *login, stdin=password)
+    return containers_shell
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Debian's buildah."""
+"""buildah."""
 
 from pathlib import Path
 

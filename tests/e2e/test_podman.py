@@ -1,4 +1,4 @@
-"""Debian's podman."""
+"""podman."""
 
 from pathlib import Path
 

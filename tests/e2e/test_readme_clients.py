@@ -66,15 +66,15 @@ def test_podman_and_buildah(
 
 
 def test_skopeo(
-    debian: None, clean_shell: Shell, repository: Repository, registry: RegistryClient, server: Server, password: str
+    containers_shell: Shell, repository: Repository, registry: RegistryClient, server: Server, password: str
 ) -> None:
     everywhere, source, destination = flags("skopeo")
     push_busybox(registry, repository.name, "v1", "one")
     reference = f"docker://{repository.reference}"
-    clean_shell.run("skopeo", "login", everywhere, "-u", "AWS", "--password-stdin", server.host, stdin=password)
-    clean_shell.run("skopeo", "inspect", everywhere, f"{reference}:v1")
-    clean_shell.run("skopeo", "copy", source, destination, f"{reference}:v1", f"{reference}:v2")
-    clean_shell.fail("skopeo", "copy", f"{reference}:v1", f"{reference}:v3")
+    containers_shell.run("skopeo", "login", everywhere, "-u", "AWS", "--password-stdin", server.host, stdin=password)
+    containers_shell.run("skopeo", "inspect", everywhere, f"{reference}:v1")
+    containers_shell.run("skopeo", "copy", source, destination, f"{reference}:v1", f"{reference}:v2")
+    containers_shell.fail("skopeo", "copy", f"{reference}:v1", f"{reference}:v3")
     assert repository.tags() == {"v1", "v2"}
 
 

@@ -1,4 +1,4 @@
-"""Debian's skopeo."""
+"""skopeo."""
 
 import json
 from pathlib import Path
@@ -16,11 +16,11 @@ PLAIN = ("--src-tls-verify=false", "--dest-tls-verify=false")
 
 
 @pytest.fixture
-def skopeo(debian: None, clean_shell: Shell, server: Server, password: str) -> Shell:
+def skopeo(containers_shell: Shell, server: Server, password: str) -> Shell:
     """A shell that is logged in."""
     login = ("login", "--tls-verify=false", "--username", "AWS", "--password-stdin", server.host)
-    assert "Login Succeeded" in clean_shell.run("skopeo", *login, stdin=password)
-    return clean_shell
+    assert "Login Succeeded" in containers_shell.run("skopeo", *login, stdin=password)
+    return containers_shell
 
 
 def test_inspect_list_tags_and_delete(skopeo: Shell, repository: Repository, registry: RegistryClient) -> None:
