@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -136,17 +137,19 @@ def registry(server: Server, password: str) -> RegistryClient:
 
 
 @pytest.fixture(params=["debian", "newer"])
-def containers_shell(request: pytest.FixtureRequest, debian: None, clean_shell: Shell, tmp_path: Path) -> Shell:
+def containers_shell(request: pytest.FixtureRequest, debian: None, clean_shell: Shell) -> Iterator[Shell]:
     """A shell for podman, buildah and skopeo, this Debian's and the next one's, with image storage of its own."""
-    configuration = tmp_path / "storage.conf"
-    folders = f'graphroot = "{tmp_path}/storage"\nrunroot = "{tmp_path}/run"\n'
-    configuration.write_text(f'[storage]\ndriver = "vfs"\n{folders}')
-    shell = clean_shell.with_variables(CONTAINERS_STORAGE_CONF=str(configuration), DOCKER="podman")
-    if request.param == "debian":
-        return shell
-    programs = request.getfixturevalue("newer_root_programs")
-    path = f"{programs}:{clean_shell.variables['PATH']}"
-    return shell.with_variables(PATH=path, PODMAN_IGNORE_CGROUPSV1_WARNING="1")
+    # a short name: conmon's sockets lie there, and with a long one podman waits 20 s for a container's end
+    with tempfile.TemporaryDirectory(prefix="oe-", dir="/tmp") as folder:
+        configuration = Path(folder) / "storage.conf"
+        folders = f'graphroot = "{folder}/storage"\nrunroot = "{folder}/run"\n'
+        configuration.write_text(f'[storage]\ndriver = "vfs"\n{folders}')
+        shell = clean_shell.with_variables(CONTAINERS_STORAGE_CONF=str(configuration), DOCKER="podman")
+        if request.param == "newer":
+            programs = request.getfixturevalue("newer_root_programs")
+            path = f"{programs}:{clean_shell.variables['PATH']}"
+            shell = shell.with_variables(PATH=path, PODMAN_IGNORE_CGROUPSV1_WARNING="1")
+        yield shell
 
 
 @pytest.fixture
