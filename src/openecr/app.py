@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping
@@ -38,6 +39,8 @@ from openecr.settings import Settings
 log = structlog.get_logger("openecr")
 
 _MINUTE_US = 60 * 1_000_000
+_HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+"""A host that answers may repeat; a proxy that passes on a client's header passes on whatever it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +137,10 @@ class Application:
         secure = scope["scheme"] == "https"
         base_url = self._base_url
         if self._proxies.trusts(source):
-            host = headers.get(b"x-forwarded-host", host.encode()).decode("latin-1")
+            told = headers.get(b"x-forwarded-host", b"").decode("latin-1")
+            host = told if _HOST.fullmatch(told) else host
             secure = headers.get(b"x-forwarded-proto", b"https" if secure else b"http") == b"https"
-            if self._deployment.settings.url is None and host:
+            if self._deployment.settings.url is None and _HOST.fullmatch(host):
                 base_url = f"{'https' if secure else 'http'}://{host}"
             source = _forwarded_for(headers.get(b"x-forwarded-for"), source, self._proxies)
         path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or scope["path"]
