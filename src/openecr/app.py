@@ -16,6 +16,7 @@ import botocore.session
 import structlog
 
 from openecr.addressing import Plane, address
+from openecr.asgi import Receive, Scope, Send
 from openecr.aws.plane import ApiPlane
 from openecr.blobs.filesystem import FilesystemStore
 from openecr.call import Deployment, Waist
@@ -28,7 +29,7 @@ from openecr.keyring import load_root_key, open_keyring
 from openecr.layers import LayersPlane
 from openecr.logs import AccessLog
 from openecr.names import RegistryName
-from openecr.oci.http import Answer, Receive, Scope, Send
+from openecr.oci.http import Answer
 from openecr.oci.plane import Arrival, DkrPlane, fault
 from openecr.oci.render import not_found
 from openecr.pull_notes import PullNotes

@@ -11,11 +11,11 @@ from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from openecr.access import layer_urls
+from openecr.asgi import Receive, Scope, Send
 from openecr.blobs.store import ObjectMissing
 from openecr.call import Deployment
 from openecr.db.layers import Blob, find_object
 from openecr.names import UPLOAD_ID, Digest
-from openecr.oci.http import Receive, Scope, Send
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 

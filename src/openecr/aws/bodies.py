@@ -8,14 +8,12 @@ everything else. A client that stalls loses its place.
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
+from openecr.asgi import Receive
 from openecr.errors import RequestTimedOut, RequestTooLarge, Throttled
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 LIMIT_BYTES = 32 * 1024 * 1024
 SMALL_BYTES = 64 * 1024

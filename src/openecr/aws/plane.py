@@ -8,7 +8,7 @@ before its body is read. A plane holds no rule of the registry: it decodes, chec
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -16,8 +16,9 @@ from uuid import uuid4
 import structlog
 
 from openecr.access import sigv4
+from openecr.asgi import Receive, Scope, Send
 from openecr.aws import json_protocol, model, query_protocol, validate
-from openecr.aws.bodies import Bodies, Body, ClientLeft, Receive
+from openecr.aws.bodies import Bodies, Body, ClientLeft
 from openecr.aws.model import Service
 from openecr.aws.signers import SigningKeys
 from openecr.call import API, Operation, Origin, Waist
@@ -37,8 +38,6 @@ JSON_SKEW_MINUTES = 5
 QUERY_SKEW_MINUTES = 15
 CLIENT_LEFT = 499
 
-Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
 

@@ -1,16 +1,12 @@
 """One request of the dkr plane, and its answer, over bare ASGI."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qs
 
+from openecr.asgi import Receive
 from openecr.call import Origin
 from openecr.errors import NotSupported
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _MOST_PARAMETERS = 110
 

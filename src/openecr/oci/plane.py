@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from openecr.access import tokens
 from openecr.access.tokens import NotCredentials, RegistryToken
 from openecr.addressing import Address
+from openecr.asgi import Receive, Scope
 from openecr.call import OCI, Call, Origin, Waist, decision, no_resource
 from openecr.errors import (
     InvalidName,
@@ -17,7 +18,7 @@ from openecr.errors import (
 )
 from openecr.names import RegistryName, is_repository_name
 from openecr.oci import blobs, listing, manifests, render, routes, uploads
-from openecr.oci.http import Answer, ClientGone, Receive, Request, Scope
+from openecr.oci.http import Answer, ClientGone, Request
 from openecr.oci.routes import Route
 from openecr.services.ecr.registry import is_served
 

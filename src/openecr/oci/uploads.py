@@ -10,6 +10,8 @@ from openecr.oci.http import Answer, Request
 from openecr.oci.render import empty
 from openecr.services.ecr import uploads
 from openecr.services.ecr.layers import mount_layer
+from openecr.services.ecr.upload_completion import complete_upload
+from openecr.services.ecr.upload_parts import append
 
 _CONTENT_RANGE = re.compile(r"(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]{1,18}|\*))?")
 
@@ -77,7 +79,7 @@ async def handle(waist: Waist, request: Request) -> Answer:
 
 
 async def _append(waist: Waist, request: Request, upload_id: str, content_range: _ContentRange | None) -> int:
-    end_bytes = await uploads.append(
+    end_bytes = await append(
         Flow(waist, request.origin),
         repository_name=request.name,
         upload_id=upload_id,
@@ -97,7 +99,7 @@ async def _append(waist: Waist, request: Request, upload_id: str, content_range:
 
 async def _complete(waist: Waist, request: Request, upload_id: str, digest: Digest) -> Answer:
     await waist.run(
-        uploads.complete_upload,
+        complete_upload,
         request.origin,
         repository_name=request.name,
         upload_id=upload_id,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from openecr.asgi import Receive
 from openecr.aws import bodies
 from openecr.aws.bodies import Bodies, Budget, ClientLeft
 from openecr.errors import RequestTimedOut, RequestTooLarge, Throttled
@@ -33,7 +34,7 @@ async def stall() -> dict[str, Any]:
     raise AssertionError
 
 
-async def read(receive: bodies.Receive, announced: int | None) -> tuple[bytes, str]:
+async def read(receive: Receive, announced: int | None) -> tuple[bytes, str]:
     async with Bodies(64 * MIB).read(receive, announced) as body:
         return body.content, body.sha256
 

@@ -9,6 +9,8 @@ from openecr.services.ecr import (
     registry,
     repositories,
     resource_tags,
+    upload_completion,
+    upload_parts,
     uploads,
 )
 
@@ -35,8 +37,8 @@ OPERATIONS: dict[str, Operation] = {
         resource_tags.list_tags_for_resource,
         resource_tags.tag_resource,
         resource_tags.untag_resource,
-        uploads.complete_layer_upload,
+        upload_completion.complete_layer_upload,
+        upload_parts.upload_layer_part,
         uploads.initiate_layer_upload,
-        uploads.upload_layer_part,
     )
 }

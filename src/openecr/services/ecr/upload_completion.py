@@ -1,0 +1,153 @@
+"""The end of an upload: its bytes become a layer once they are durable and have the digest that was named."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from openecr.call import Call, Deployment, Flow, decision, flow
+from openecr.db import layers, uploads
+from openecr.db.repositories import Repository
+from openecr.db.uploads import Upload
+from openecr.errors import EmptyUpload, InvalidLayer, LayerAlreadyExists, LayerPartTooSmall, UploadBusy
+from openecr.names import Digest
+from openecr.services.ecr.layers import link
+from openecr.services.ecr.repositories import require
+from openecr.services.ecr.upload_parts import hashers
+from openecr.services.ecr.uploads import DISCARD_AFTER_US, own_object, require_upload
+
+
+@dataclass(frozen=True, slots=True)
+class HashAgain:
+    """Effect: digests of a whole object, read again."""
+
+    object_id: str
+    size_bytes: int
+    algorithms: tuple[str, ...]
+
+    async def perform(self, deployment: Deployment) -> dict[str, bytes]:
+        """Raw digests by algorithm."""
+        if self.size_bytes == 0:
+            return {name: hashlib.new(name).digest() for name in self.algorithms}
+        writer = await deployment.blobs.open_writer(self.object_id, self.size_bytes)
+        await writer.close()
+        return await deployment.blobs.digests(self.object_id, self.algorithms)
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """Effect: exactly these bytes of an object are durable."""
+
+    object_id: str
+    size_bytes: int
+
+    async def perform(self, deployment: Deployment) -> None:
+        """Cut what a broken request left beyond, then make durable."""
+        writer = await deployment.blobs.open_writer(self.object_id, self.size_bytes)
+        await writer.close()
+        await deployment.blobs.seal(self.object_id, self.size_bytes)
+
+
+def complete(
+    call: Call,
+    *,
+    repository_name: str,
+    upload_id: str,
+    digests: tuple[Digest, ...],
+    spare_id: str,
+    registry_id: str | None = None,
+) -> Digest:
+    """Make an upload a layer of the repository, once its bytes are durable and have one of the digests.
+
+    Raises:
+        UploadNotFound, UploadBusy, EmptyUpload, LayerPartTooSmall, InvalidLayer, LayerAlreadyExists
+    """
+    repository = require(call, repository_name, registry_id)
+    upload = require_upload(call, repository_name, upload_id, registry_id)
+    if upload.lease_until_us > call.db.clock_us():
+        raise UploadBusy(upload_id=upload_id)
+    names = {"repository": repository.name, "registry_id": repository.registry.account_id}
+    if upload.offset_bytes == 0 and not call.strictness.empty_layers:
+        raise EmptyUpload(upload_id=upload_id, **names)
+    least_bytes = call.strictness.minimum_part_bytes
+    if least_bytes and uploads.has_short_segment(call.db, upload, least_bytes):
+        raise LayerPartTooSmall
+    object_id = own_object(call, upload, spare_id)
+    calculated = _calculate(call, upload, object_id, digests)
+    matching = [digest for digest in digests if calculated[digest.algorithm] == digest]
+    if not matching:
+        raise InvalidLayer
+    layer = layers.find(call.db, repository.key, matching[0].stored, call.db.clock_us())
+    if layer is not None and call.strictness.known_layer_is_error:
+        raise LayerAlreadyExists(digest=matching[0], **names)
+    blob = _keep_bytes(call, repository, object_id, upload.offset_bytes, list(calculated.values()))
+    for digest in dict.fromkeys((*matching, calculated["sha256"])):
+        link(call, repository, digest, blob.key)
+    hashers.forget(upload.object_id)
+    uploads.delete(call.db, upload.key)
+    return matching[0]
+
+
+complete_upload = decision("ecr:CompleteLayerUpload", writes=True)(complete)
+"""``PUT /v2/{name}/blobs/uploads/{upload}?digest=...``."""
+
+
+def _calculate(call: Call, upload: Upload, object_id: str, digests: tuple[Digest, ...]) -> dict[str, Digest]:
+    """The upload's digests by algorithm: sha256, and what else the client named."""
+    wanted = {digest.algorithm for digest in digests}
+    raw: dict[str, bytes] = {}
+    if upload.sha256 is not None and object_id == upload.object_id:
+        raw["sha256"] = upload.sha256
+    missing = tuple(sorted((wanted | {"sha256"}) - set(raw)))
+    if missing:
+        raw |= call.obtain(HashAgain(object_id, upload.offset_bytes, missing))
+    return {algorithm: Digest.from_raw(algorithm, value) for algorithm, value in raw.items()}
+
+
+def _keep_bytes(
+    call: Call, repository: Repository, object_id: str, size_bytes: int, digests: list[Digest]
+) -> layers.Blob:
+    """The blob of these bytes: the one that is there, or the uploaded object once it is durable."""
+    sha256 = next(digest for digest in digests if digest.algorithm == "sha256")
+    blob = layers.find_blob(call.db, repository.registry_key, repository.encryption_key, sha256.stored)
+    if blob is not None:
+        uploads.discard_object(call.db, object_id, call.db.clock_us() + DISCARD_AFTER_US)
+        for digest in digests:
+            layers.add_digest(call.db, repository.registry_key, repository.encryption_key, digest.stored, blob.key)
+        return blob
+    call.obtain(Seal(object_id, size_bytes))
+    return layers.insert_blob(
+        call.db,
+        registry_key=repository.registry_key,
+        encryption_key=repository.encryption_key,
+        object_id=object_id,
+        size_bytes=size_bytes,
+        digests=[digest.stored for digest in digests],
+        now_us=call.db.clock_us(),
+    )
+
+
+@flow("CompleteLayerUpload")
+async def complete_layer_upload(
+    moving: Flow,
+    *,
+    repository_name: str,
+    upload_id: str,
+    layer_digests: list[str],
+    registry_id: str | None = None,
+) -> dict[str, Any]:
+    """Make the upload a layer."""
+    parsed = tuple(digest for text in layer_digests if (digest := Digest.parse(text)) is not None)
+    digest = await moving.run(
+        complete_upload,
+        repository_name=repository_name,
+        registry_id=registry_id,
+        upload_id=upload_id,
+        digests=parsed,
+        spare_id=moving.deployment.new_id(),
+    )
+    return {
+        "registryId": registry_id or moving.origin.registry.account_id,
+        "repositoryName": repository_name,
+        "uploadId": upload_id,
+        "layerDigest": str(digest),
+    }

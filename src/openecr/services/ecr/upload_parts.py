@@ -1,0 +1,251 @@
+"""Parts of an upload: bytes are appended under a lease, hashed while they arrive."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from openecr.blobs.store import ObjectMissing
+from openecr.call import Call, Flow, decision, flow
+from openecr.db import uploads
+from openecr.db.connection import Connection
+from openecr.db.uploads import Upload
+from openecr.errors import InvalidLayerPart, LayerTooLarge, UploadBusy, UploadNotFound
+from openecr.services.ecr.uploads import own_object, require_upload
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+MOST_LAYER_BYTES = 52_000 * 1024 * 1024
+LEASE_US = 10_000_000
+_RENEW_SECONDS = 3.0
+_BUSY_PAUSE_SECONDS = 0.5
+_BUSY_TRIES = 24
+_MOST_HASHERS = 256
+
+
+class _Hashers:
+    """Running sha256 states of uploads that this worker wrote last, by object id; the oldest are forgotten."""
+
+    def __init__(self) -> None:
+        self._states: OrderedDict[str, tuple[int, _Hash]] = OrderedDict()
+
+    def take(self, object_id: str, offset_bytes: int) -> "_Hash | None":
+        """The state after exactly ``offset_bytes`` bytes of the object; a new object's is known."""
+        if offset_bytes == 0:
+            return hashlib.sha256()
+        kept = self._states.pop(object_id, None)
+        return kept[1] if kept is not None and kept[0] == offset_bytes else None
+
+    def keep(self, object_id: str, offset_bytes: int, state: "_Hash") -> None:
+        """Remember a state for the upload's next request."""
+        self._states[object_id] = (offset_bytes, state)
+        if len(self._states) > _MOST_HASHERS:
+            self._states.popitem(last=False)
+
+    def forget(self, object_id: str) -> None:
+        """The upload ended."""
+        self._states.pop(object_id, None)
+
+
+hashers = _Hashers()
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """The right to append to an object from an offset on."""
+
+    upload_key: int
+    object_id: str
+    holder: str
+    offset_bytes: int
+
+
+@decision("ecr:UploadLayerPart", writes=True)
+def _lease(
+    call: Call,
+    *,
+    repository_name: str,
+    upload_id: str,
+    first_byte: int | None,
+    holder: str,
+    spare_id: str,
+    registry_id: str | None = None,
+) -> _Lease:
+    upload = require_upload(call, repository_name, upload_id, registry_id)
+    now_us = call.db.clock_us()
+    if upload.lease_until_us > now_us:
+        raise UploadBusy(upload_id=upload_id)
+    if first_byte is not None and first_byte != upload.offset_bytes:
+        raise _gap(call, repository_name, registry_id, upload, first_byte)
+    object_id = own_object(call, upload, spare_id)
+    if not uploads.take_lease(call.db, upload, holder, now_us + LEASE_US, now_us, object_id=object_id):
+        raise UploadBusy(upload_id=upload_id)
+    return _Lease(upload.key, object_id, holder, upload.offset_bytes)
+
+
+@decision("ecr:UploadLayerPart", writes=True)
+def _advance(
+    call: Call,
+    *,
+    repository_name: str,
+    upload_id: str,
+    lease: _Lease,
+    size_bytes: int,
+    sha256: bytes | None,
+    registry_id: str | None = None,
+) -> int:
+    """Count what was appended; a lease that was lost meanwhile discards it, as does an upload that ended."""
+    kept = uploads.advance(
+        call.db,
+        lease.upload_key,
+        lease.holder,
+        offset_bytes=lease.offset_bytes,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        now_us=call.db.clock_us(),
+    )
+    if not kept:
+        require_upload(call, repository_name, upload_id, registry_id)
+        raise UploadBusy(upload_id=upload_id)
+    return lease.offset_bytes + size_bytes
+
+
+async def append(
+    moving: Flow,
+    *,
+    repository_name: str,
+    upload_id: str,
+    pieces: AsyncIterator[bytes],
+    registry_id: str | None = None,
+    first_byte: int | None = None,
+) -> int:
+    """Append bytes to an upload as they arrive; the upload's size after it.
+
+    What arrived before a client left, or the store filled, is kept and counted where it can be, so that the client can
+    continue there.
+
+    Raises:
+        UploadNotFound, UploadBusy, InvalidLayerPart, LayerTooLarge, StorageFull, and what ``pieces`` raises
+    """
+    target = {"repository_name": repository_name, "upload_id": upload_id, "registry_id": registry_id}
+    lease = await _win_lease(moving, target, first_byte)
+    hasher = hashers.take(lease.object_id, lease.offset_bytes)
+    renewal = asyncio.create_task(_keep_lease(moving, lease))
+    size_bytes = 0
+    try:
+        writer = await _open(moving, target, lease)
+        try:
+            async for piece in pieces:
+                if lease.offset_bytes + size_bytes + len(piece) > MOST_LAYER_BYTES:
+                    raise LayerTooLarge(limit_bytes=MOST_LAYER_BYTES)
+                writer.write(piece)
+                size_bytes += len(piece)
+                if hasher is not None:
+                    hasher.update(piece)
+        finally:
+            await writer.close()
+    finally:
+        renewal.cancel()
+        sha256 = hasher.digest() if hasher is not None else None
+        end_bytes = await moving.run(_advance, **target, lease=lease, size_bytes=size_bytes, sha256=sha256)
+        if hasher is not None:
+            hashers.keep(lease.object_id, end_bytes, hasher)
+    return end_bytes
+
+
+async def _win_lease(moving: Flow, target: dict[str, Any], first_byte: int | None) -> _Lease:
+    """Lease the upload; a writer that vanished is waited for until its lease lapses."""
+    new_id = moving.deployment.new_id
+    for remaining in reversed(range(_BUSY_TRIES)):
+        try:
+            return await moving.run(_lease, **target, first_byte=first_byte, holder=new_id(), spare_id=new_id())
+        except UploadBusy:
+            if not remaining:
+                raise
+            await asyncio.sleep(_BUSY_PAUSE_SECONDS)
+    raise AssertionError("unreachable")
+
+
+async def _open(moving: Flow, target: dict[str, Any], lease: _Lease) -> Any:
+    try:
+        return await moving.deployment.blobs.open_writer(lease.object_id, lease.offset_bytes)
+    except ObjectMissing:
+        raise UploadNotFound(
+            upload_id=target["upload_id"],
+            repository=target["repository_name"],
+            registry_id=target["registry_id"] or moving.origin.registry.account_id,
+        ) from None
+
+
+async def _keep_lease(moving: Flow, lease: _Lease) -> None:
+    """Renew the lease while bytes flow, however slowly."""
+
+    def renew(db: Connection) -> bool:
+        return uploads.renew_lease(db, lease.upload_key, lease.holder, db.clock_us() + LEASE_US)
+
+    while True:
+        await asyncio.sleep(_RENEW_SECONDS)
+        if not await moving.deployment.database.write(renew):
+            return
+
+
+@flow("UploadLayerPart")
+async def upload_layer_part(
+    moving: Flow,
+    *,
+    repository_name: str,
+    upload_id: str,
+    part_first_byte: int,
+    part_last_byte: int,
+    layer_part_blob: bytes,
+    registry_id: str | None = None,
+) -> dict[str, Any]:
+    """Append one part; its range must be as long as its bytes and continue the upload."""
+    target: dict[str, Any] = {
+        "repository_name": repository_name,
+        "registry_id": registry_id,
+        "upload_id": upload_id,
+    }
+    if part_last_byte - part_first_byte + 1 != len(layer_part_blob):
+        await moving.run(_refuse_length, **target, size_bytes=len(layer_part_blob))
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield layer_part_blob
+
+    end_bytes = await append(moving, **target, pieces=whole(), first_byte=part_first_byte)
+    return {
+        "registryId": registry_id or moving.origin.registry.account_id,
+        "repositoryName": repository_name,
+        "uploadId": upload_id,
+        "lastByteReceived": end_bytes - 1,
+    }
+
+
+@decision("ecr:UploadLayerPart", writes=False)
+def _refuse_length(
+    call: Call, *, repository_name: str, upload_id: str, size_bytes: int, registry_id: str | None = None
+) -> None:
+    """Refuse a part whose range is not as long as its bytes: a decision, because access and existence come first."""
+    upload = require_upload(call, repository_name, upload_id, registry_id)
+    raise InvalidLayerPart(
+        message=f"Part size {size_bytes} does not match the specified byte range",
+        upload_id=upload_id,
+        repository=repository_name,
+        registry_id=call.registry(registry_id).account_id,
+        last_valid_byte=upload.offset_bytes - 1,
+    )
+
+
+def _gap(
+    call: Call, repository_name: str, registry_id: str | None, upload: Upload, first_byte: int
+) -> InvalidLayerPart:
+    return InvalidLayerPart(
+        message=f"First byte of the layer part is {first_byte} instead of {upload.offset_bytes}",
+        upload_id=upload.upload_id,
+        repository=repository_name,
+        registry_id=call.registry(registry_id).account_id,
+        last_valid_byte=upload.offset_bytes - 1,
+    )
