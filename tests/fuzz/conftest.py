@@ -10,7 +10,7 @@ from tests.running import OTHER_ACCOUNT, Server, running
 
 _times = int(os.environ.get("FUZZ_TIMES", "0"))
 FUZZED = settings(
-    max_examples=3000 * max(_times, 1),
+    max_examples=2000 * max(_times, 1),
     derandomize=not _times,
     database=None,
     deadline=None,
