@@ -12,7 +12,7 @@ from tests.registry_client import RegistryClient, digest_of, image_index, image_
 BUSYBOX = Path("/bin/busybox")
 
 
-def busybox_layer(hello: str, *applets: str) -> tuple[bytes, str]:
+def busybox_layer(hello: str) -> tuple[bytes, str]:
     """A gzipped layer with Debian's static busybox and ``/hello.txt``, and its diff id."""
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w") as tar:

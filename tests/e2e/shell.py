@@ -23,10 +23,12 @@ class Shell:
 
     def run(self, *command: str | Path, stdin: str | None = None, folder: Path | None = None) -> str:
         """Run a command that must succeed; its standard output."""
-        done = self._finish(command, stdin, folder)
-        if done.returncode != 0:
-            raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-        return done.stdout
+        return self._succeed(command, stdin, folder).stdout
+
+    def both(self, *command: str | Path, stdin: str | None = None, folder: Path | None = None) -> str:
+        """Run a command that must succeed; everything that it printed."""
+        done = self._succeed(command, stdin, folder)
+        return done.stdout + done.stderr
 
     def fail(self, *command: str | Path, stdin: str | None = None, folder: Path | None = None) -> str:
         """Run a command that must fail; what it printed."""
@@ -35,12 +37,13 @@ class Shell:
             raise AssertionError(f"{command} succeeded:\n{done.stdout}\n{done.stderr}")
         return done.stdout + done.stderr
 
-    def both(self, *command: str | Path, stdin: str | None = None, folder: Path | None = None) -> str:
-        """Run a command that must succeed; everything that it printed."""
+    def _succeed(
+        self, command: tuple[str | Path, ...], stdin: str | None, folder: Path | None
+    ) -> subprocess.CompletedProcess[str]:
         done = self._finish(command, stdin, folder)
         if done.returncode != 0:
             raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-        return done.stdout + done.stderr
+        return done
 
     def _finish(
         self, command: tuple[str | Path, ...], stdin: str | None, folder: Path | None
