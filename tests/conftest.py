@@ -1,13 +1,25 @@
 """Fixtures that several folders share."""
 
+import os
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.running import OTHER_ACCOUNT, Server, running
 
 _numbers = count(1)
+
+# Nothing random is judged by the clock of a loaded machine; in CI the same examples are tried every time.
+settings.register_profile(
+    "openecr",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+    database=None,
+)
+settings.load_profile("openecr")
 
 
 @pytest.fixture(scope="session")
