@@ -37,14 +37,16 @@ def environment() -> dict[str, str]:
 
 
 def openecr(*arguments: str, check: bool = True, **keywords: Any) -> subprocess.CompletedProcess[str]:
-    """Run an openecr command to its end."""
-    return subprocess.run(
+    """Run an openecr command to its end; where it must succeed and does not, the test says what it said."""
+    done = subprocess.run(
         [sys.executable, "-m", "openecr", *arguments],
-        check=check,
+        check=False,
         capture_output=True,
         text=True,
         **{"env": environment(), **keywords},
     )
+    assert not check or done.returncode == 0, f"openecr {' '.join(arguments)}: {done.returncode}\n{done.stderr}"
+    return done
 
 
 @dataclass

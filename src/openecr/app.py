@@ -8,7 +8,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from openecr.oci.http import Answer
 from openecr.oci.plane import Arrival, DkrPlane, fault
 from openecr.oci.render import not_found
 from openecr.pull_notes import PullNotes
-from openecr.services.ecr import upkeep
+from openecr.services.ecr import garbage, upkeep
 from openecr.services.served import SERVICES
 from openecr.settings import Settings
 
@@ -174,15 +174,17 @@ class Application:
         async def expire_uploads(_args: Mapping[str, Any]) -> None:
             await upkeep.expire_uploads(database, settings)
 
-        async def delete_discarded_objects(_args: Mapping[str, Any]) -> None:
-            await upkeep.delete_discarded_objects(database, blobs)
+        async def collect_garbage(_args: Mapping[str, Any]) -> None:
+            collected = await garbage.collect(database, blobs, settings)
+            if collected != garbage.Collected():
+                log.info("garbage collected", **asdict(collected))
 
         worker = JobWorker(
             database,
-            {"expire-uploads": expire_uploads, "delete-discarded-objects": delete_discarded_objects},
+            {"expire-uploads": expire_uploads, "collect-garbage": collect_garbage},
             schedules=(
                 Schedule("expire-uploads", "expire-uploads", 10 * _MINUTE_US),
-                Schedule("delete-discarded-objects", "delete-discarded-objects", 10 * _MINUTE_US),
+                Schedule("collect-garbage", "collect-garbage", 5 * _MINUTE_US),
             ),
         )
         working = asyncio.create_task(worker.run())

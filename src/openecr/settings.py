@@ -60,6 +60,8 @@ class Settings:
     """An upload that nobody continues for this long is gone."""
     promise_seconds: int = DAY_SECONDS
     """How long a layer that a client was told of stays, though no image names it yet."""
+    trash_days: int = 7
+    """How long what was deleted can be taken back; 0 leaves it to the next collection."""
     layer_url_seconds: int = 3600
     """Life of a presigned layer URL."""
     token_seconds: int = 43_200
@@ -85,6 +87,8 @@ class Settings:
             parts = urlsplit(self.url)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
                 raise SettingsError(f"--url {self.url} must be http(s)://host[:port], without a path")
+        if self.trash_days < 0:
+            raise SettingsError("trash_days is a number of days, 0 for none")
         for network in self.trusted_proxies:
             try:
                 ip_network(network)

@@ -19,8 +19,7 @@ USE = "layer-url"
 def presign(keyring: Keyring, object_id: str, digest: Digest, expires_us: int) -> str:
     """The path and query of a URL that reads this object, as this digest, until then."""
     key_id, signature = keyring.sign(USE, _signed(object_id, str(digest), expires_us))
-    text = base64.urlsafe_b64encode(signature).rstrip(b"=").decode()
-    return f"/layers/{object_id}?digest={digest}&expires={expires_us}&key={key_id}&signature={text}"
+    return f"/layers/{object_id}?digest={digest}&expires={expires_us}&key={key_id}&signature={_text(signature)}"
 
 
 def allows(keyring: Keyring, object_id: str, query: Mapping[str, str], now_us: int) -> Digest | None:
@@ -28,10 +27,11 @@ def allows(keyring: Keyring, object_id: str, query: Mapping[str, str], now_us: i
     try:
         expires_us, key_id = int(query["expires"]), int(query["key"])
         signature = base64.b64decode(query["signature"] + "=", altchars=b"-_", validate=True)
+        canonical = _text(signature) == query["signature"]
         digest = Digest.parse(query["digest"])
     except (KeyError, ValueError, binascii.Error):
         return None
-    if digest is None or now_us >= expires_us:
+    if digest is None or not canonical or now_us >= expires_us:
         return None
     good = keyring.verifies(USE, key_id, _signed(object_id, str(digest), expires_us), signature)
     return digest if good else None
@@ -39,3 +39,8 @@ def allows(keyring: Keyring, object_id: str, query: Mapping[str, str], now_us: i
 
 def _signed(object_id: str, digest: str, expires_us: int) -> bytes:
     return f"{object_id}\n{digest}\n{expires_us}".encode()
+
+
+def _text(signature: bytes) -> str:
+    """A signature's one spelling; base64 has several for bytes that do not fill its last character."""
+    return base64.urlsafe_b64encode(signature).rstrip(b"=").decode()

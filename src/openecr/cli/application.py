@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from openecr.cli import account, env, serve, status, undelete, worker
+from openecr.cli import account, env, gc, serve, status, undelete, worker
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
 from openecr.keyring import KeyringUnusable
@@ -25,6 +25,8 @@ app.command("worker")(worker.worker)
 app.command("env")(env.env)
 app.command("status")(status.status)
 app.command("undelete")(undelete.undelete)
+app.command("gc")(gc.gc)
+app.command("purge")(gc.purge)
 app.add_typer(account.app, name="account")
 
 _USAGE_ERRORS: Any = typer.BadParameter.__mro__[1]

@@ -144,6 +144,7 @@ def link(
         now_us=now_us,
     )
     assert found is not None  # noqa: S101 - RETURNING answers with the row
+    db.run("UPDATE blob SET unheld_us = NULL WHERE id = :blob_key AND unheld_us IS NOT NULL", blob_key=blob_key)
     return int(found[0])
 
 

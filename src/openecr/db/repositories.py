@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from openecr.db import images
 from openecr.db.connection import Connection, Row
 from openecr.names import RegistryName
 
@@ -106,6 +107,36 @@ def move_to_trash(db: Connection, key: int, now_us: int) -> None:
     db.run(
         "UPDATE repository SET name = name || '#' || id, trashed_us = :now_us WHERE id = :key", key=key, now_us=now_us
     )
+
+
+def purge_images(db: Connection, key: int, most: int) -> int:
+    """Remove up to ``most`` images of a trashed repository with all their references, in any order; how many."""
+    found = [
+        row[0] for row in db.rows("SELECT id FROM image WHERE repository_key = :key LIMIT :most", key=key, most=most)
+    ]
+    for image_key in found:
+        db.run("DELETE FROM image_child WHERE child_key = :image_key", image_key=image_key)
+        images.delete(db, image_key)
+    return len(found)
+
+
+def purge_links(db: Connection, key: int, most: int) -> list[int]:
+    """Remove up to ``most`` links of a trashed repository that has no images any more; the blobs they held."""
+    found = db.rows("SELECT id, blob_key FROM layer WHERE repository_key = :key LIMIT :most", key=key, most=most)
+    for layer_key, _ in found:
+        db.run("DELETE FROM layer WHERE id = :layer_key", layer_key=layer_key)
+    return [row[1] for row in found]
+
+
+def purge(db: Connection, key: int) -> None:
+    """Remove a trashed repository that holds nothing any more."""
+    db.run("DELETE FROM resource_tag WHERE repository_key = :key", key=key)
+    db.run("DELETE FROM repository WHERE id = :key AND trashed_us IS NOT NULL", key=key)
+
+
+def is_trashed(db: Connection, key: int) -> bool:
+    """Whether a repository lies in the trash."""
+    return db.row("SELECT 1 FROM repository WHERE id = :key AND trashed_us IS NOT NULL", key=key) is not None
 
 
 def restore(db: Connection, key: int, name: str) -> bool:

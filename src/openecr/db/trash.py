@@ -8,7 +8,7 @@ import orjson
 
 from openecr.db.connection import Connection, Row
 
-REPOSITORY, IMAGE, TAG = "repository", "image", "tag"
+REPOSITORY, IMAGE, TAG, PURGING = "repository", "image", "tag", "purging"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ _COLUMNS = "id, kind, repository_name, digest, tags, document, manifest, deleted
 
 
 def find(db: Connection, trash_key: int) -> Trashed | None:
-    """One deletion."""
-    found = db.row(f"SELECT {_COLUMNS} FROM trash WHERE id = :key", key=trash_key)
+    """One deletion that can still be undone."""
+    found = db.row(f"SELECT {_COLUMNS} FROM trash WHERE id = :key AND kind <> 'purging'", key=trash_key)
     return None if found is None else _record(found)
 
 
@@ -141,6 +141,27 @@ def layers_of(db: Connection, trash_key: int) -> list[tuple[bytes, int, str]]:
         "SELECT digest, blob_key, media_type FROM trash_layer WHERE trash_key = :key ORDER BY position", key=trash_key
     )
     return [(row[0], row[1], row[2]) for row in rows]
+
+
+def due(db: Connection, until_us: int, most: int) -> list[tuple[int, str, int | None]]:
+    """(key, kind, repository key) of up to ``most`` deletions until an instant, the oldest first."""
+    rows = db.rows(
+        "SELECT id, kind, document FROM trash WHERE deleted_us <= :until_us ORDER BY deleted_us LIMIT :most",
+        until_us=until_us,
+        most=most,
+    )
+    return [(row[0], row[1], orjson.loads(row[2]).get("repositoryKey")) for row in rows]
+
+
+def count_due(db: Connection, until_us: int) -> int:
+    """How many deletions lie in the trash since an instant or earlier."""
+    found = db.row("SELECT COUNT(*) FROM trash WHERE deleted_us <= :until_us", until_us=until_us)
+    return int(found[0]) if found is not None else 0
+
+
+def start_purging(db: Connection, trash_key: int) -> None:
+    """Give a repository's deletion up for undoing: its rows go in several transactions."""
+    db.run("UPDATE trash SET kind = 'purging' WHERE id = :key", key=trash_key)
 
 
 def delete(db: Connection, trash_key: int) -> None:

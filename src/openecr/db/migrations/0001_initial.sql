@@ -92,8 +92,12 @@ CREATE TABLE blob (
     object_id TEXT NOT NULL UNIQUE,
     cipher TEXT NOT NULL,
     size_bytes BIGINT NOT NULL,
-    created_us BIGINT NOT NULL
+    created_us BIGINT NOT NULL,
+    -- Since when no link and no trash has held it; NULL while something does.
+    unheld_us BIGINT
 ) {table};
+CREATE INDEX blob_registry ON blob (registry_key);
+CREATE INDEX blob_unheld ON blob (unheld_us) WHERE unheld_us IS NOT NULL;
 
 -- Every digest of a blob: always its sha256, and the others its pushers used.
 CREATE TABLE blob_digest (
@@ -116,7 +120,7 @@ CREATE TABLE layer (
     UNIQUE (repository_key, digest)
 ) {table};
 CREATE INDEX layer_blob ON layer (blob_key, digest, repository_key);
-CREATE INDEX layer_promise ON layer (promised_until_us);
+CREATE INDEX layer_promise ON layer (promised_until_us, id);
 
 CREATE TABLE image (
     id {key},

@@ -1,0 +1,77 @@
+"""``openecr gc`` and ``openecr purge``: give disk space back now, rather than at the next collection."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from openecr import data_dir as directories
+from openecr.blobs.filesystem import FilesystemStore
+from openecr.cli import options
+from openecr.db import deployment
+from openecr.db.garbage import Weight
+from openecr.db.sqlite import SqliteDatabase, host_clock_us
+from openecr.services.ecr import garbage
+from openecr.settings import Settings
+
+T = TypeVar("T")
+
+
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and leave it.")] = False,
+    data_dir: options.DataDir = None,
+    config: options.ConfigFile = None,
+) -> None:
+    """Collect garbage once; the server may run meanwhile, and does this by itself every few minutes."""
+    settings = options.settings(config, data_dir=data_dir)
+    directories.require(settings.data_dir)
+    if dry_run:
+        found, waiting = asyncio.run(_run(settings, _planned))
+        print(f"would end {found.links} links to layers and empty the trash of {found.deletions} deletions")
+        print(f"would give back {found.size_bytes} bytes of {found.blobs} layers that nothing holds")
+        print(f"{waiting.size_bytes} bytes of {waiting.blobs} layers wait for the last presigned URLs to end")
+        return
+    collected = asyncio.run(_run(settings, _collected))
+    print(f"ended {collected.links} links to layers and emptied the trash of {collected.deletions} deletions")
+    print(f"gave back {collected.size_bytes} bytes of {collected.blobs} layers that nothing held")
+
+
+def purge(
+    older_than_days: Annotated[
+        int, typer.Option("--older-than", min=0, metavar="DAYS", help="Keep what was deleted in the last DAYS days.")
+    ],
+    data_dir: options.DataDir = None,
+    config: options.ConfigFile = None,
+) -> None:
+    """Empty the trash: what goes cannot be taken back. `openecr gc` then gives the space back."""
+    settings = options.settings(config, data_dir=data_dir)
+    directories.require(settings.data_dir)
+
+    async def purged(database: SqliteDatabase, _settings: Settings) -> int:
+        return await garbage.purge(database, older_than_days)
+
+    print(f"emptied the trash of {asyncio.run(_run(settings, purged))} deletions")
+
+
+async def _planned(database: SqliteDatabase, settings: Settings) -> tuple[garbage.Collected, Weight]:
+    return database.read(lambda db: garbage.plan(db, settings))
+
+
+async def _collected(database: SqliteDatabase, settings: Settings) -> garbage.Collected:
+    return await garbage.collect(database, FilesystemStore(directories.blobs_path(settings.data_dir)), settings)
+
+
+async def _run(settings: Settings, work: Callable[[SqliteDatabase, Settings], Awaitable[T]]) -> T:
+    """Run on the data directory's database, on the deployment's own clock."""
+    path = directories.database_path(settings.data_dir)
+    plain = SqliteDatabase(path)
+    try:
+        offset_us = int(plain.read(lambda db: deployment.find(db, deployment.CLOCK_OFFSET_US)) or 0)
+    finally:
+        await plain.close()
+    database = SqliteDatabase(path, lambda: host_clock_us() + offset_us)
+    try:
+        return await work(database, settings)
+    finally:
+        await database.close()
