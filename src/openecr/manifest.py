@@ -16,6 +16,10 @@ from openecr.names import Digest
 
 MOST_BYTES = 4 * 1024 * 1024
 _MOST_REFERENCES = 10_000
+_FIELDS = frozenset(
+    ("schemaVersion", "mediaType", "config", "layers", "manifests", "subject", "artifactType", "annotations")
+)
+_FIELDS_IN_LOWER_CASE = frozenset(name.lower() for name in _FIELDS)
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -95,6 +99,8 @@ def parse(content: bytes, content_type: str | None) -> Manifest:
         ManifestRefused: the text is not a manifest or index of a known kind.
     """
     document = _read_json(content)
+    if any(name not in _FIELDS and name.lower() in _FIELDS_IN_LOWER_CASE for name in document):
+        raise ManifestRefused("a field's name is spelled in another case, which some clients read as the field itself")
     said = document.get("mediaType")
     if said is not None and not isinstance(said, str):
         raise ManifestRefused("mediaType is not a text")

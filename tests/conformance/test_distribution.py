@@ -235,6 +235,16 @@ class TestBlobPush:
         assert client.request("PATCH", location, b"12345", Content_Range=spelled).status == 416
         assert upload_status(client, location).headers["range"] == "0-0"
 
+    @pytest.mark.parametrize("sent", [b"123", b"1234567"], ids=["shorter", "longer"])
+    def test_a_streamed_chunk_that_is_not_as_long_as_its_range_keeps_nothing(
+        self, client: RegistryClient, name: str, sent: bytes
+    ) -> None:
+        location = open_upload(client, name)
+        assert client.request("PATCH", location, iter([sent]), Content_Range="0-4").status == 416
+        assert upload_status(client, location).headers["range"] == "0-0"
+        assert chunk(client, location, b"12345", 0).status == 202
+        assert complete(client, location, digest_of(b"12345")).status == 201
+
     def test_an_upload_is_resumed_from_its_status(self, client: RegistryClient, name: str) -> None:
         content = b"begun here, resumed there"
         location = open_upload(client, name)

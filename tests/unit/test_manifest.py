@@ -199,3 +199,8 @@ class TestConversion:
 
     def test_an_index_is_never_converted(self) -> None:
         assert convert(encoded(INDEX), OCI_INDEX, frozenset((DOCKER_LIST,))) is None
+
+
+@pytest.mark.parametrize("name", ["MANIFESTS", "Manifests", "mediatype", "LAYERS", "Subject"])
+def test_a_field_spelled_in_another_case_is_refused_because_go_reads_it_as_the_field(name: str) -> None:
+    assert is_refused(IMAGE | {name: []})

@@ -16,7 +16,7 @@ from openecr.names import Digest, is_image_tag
 from openecr.oci.http import Answer, Request
 from openecr.oci.render import VERSION_HEADER, empty
 from openecr.services.ecr.image_deletion import delete_manifest
-from openecr.services.ecr.images import pull_image, push_image
+from openecr.services.ecr.images import offer, pull_image, push_image
 
 _MOST_TAGS = 100
 
@@ -73,10 +73,12 @@ async def _put(waist: Waist, request: Request) -> Answer:
             push_image,
             request.origin,
             repository_name=request.name,
-            content=content,
-            media_type=_content_type(request.header(b"content-type")),
+            offered=offer(
+                content,
+                _content_type(request.header(b"content-type")),
+                reference if isinstance(reference, Digest) else _digest_header(request),
+            ),
             tags=(reference,) if isinstance(reference, str) else tags,
-            digest=reference if isinstance(reference, Digest) else _digest_header(request),
         )
     except ImageDigestDoesNotMatch as error:
         raise ManifestInvalid(message=error.message) from None

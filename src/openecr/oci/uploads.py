@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from openecr.call import Flow, Waist
-from openecr.errors import InvalidDigest, InvalidLayerPart, NotSupported, RangeInvalid, UploadNotFound
+from openecr.errors import InvalidDigest, NotSupported, RangeInvalid, UploadNotFound
 from openecr.names import UPLOAD_ID, Digest, is_repository_name
 from openecr.oci.http import Answer, Request
 from openecr.oci.render import empty
@@ -79,22 +79,14 @@ async def handle(waist: Waist, request: Request) -> Answer:
 
 
 async def _append(waist: Waist, request: Request, upload_id: str, content_range: _ContentRange | None) -> int:
-    end_bytes = await append(
+    return await append(
         Flow(waist, request.origin),
         repository_name=request.name,
         upload_id=upload_id,
         pieces=request.pieces(),
         first_byte=content_range.first_byte if content_range else None,
+        told_bytes=content_range.size_bytes if content_range else None,
     )
-    if content_range and end_bytes != content_range.first_byte + content_range.size_bytes:
-        raise InvalidLayerPart(
-            message=f"Part size {end_bytes - content_range.first_byte} does not match the specified byte range",
-            upload_id=upload_id,
-            repository=request.name,
-            registry_id=request.origin.registry.account_id,
-            last_valid_byte=end_bytes - 1,
-        )
-    return end_bytes
 
 
 async def _complete(waist: Waist, request: Request, upload_id: str, digest: Digest) -> Answer:

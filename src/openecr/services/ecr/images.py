@@ -1,11 +1,11 @@
-"""Images: push and pull. Both planes push through ``push`` and pull through ``pull``."""
+"""Images: push and pull. Both planes push through ``push_image`` and pull through ``pull``."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from openecr.call import Call, decision, operation
+from openecr.call import Call, Flow, decision, flow
 from openecr.db import images, layers
 from openecr.db.connection import Connection
 from openecr.db.images import Reference
@@ -56,30 +56,55 @@ class Pulled:
     content: bytes
 
 
-def push(
-    call: Call,
-    *,
-    repository_name: str,
-    content: bytes,
-    registry_id: str | None = None,
-    media_type: str | None = None,
-    tags: tuple[str, ...] = (),
-    digest: Digest | None = None,
-) -> Pushed:
-    """Commit an image: manifest, references and tags in one transaction.
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A manifest that a client offers, read and hashed before any transaction is open."""
+
+    manifest: Manifest | None
+    """None where the bytes are no manifest; told once the caller may push, and the repository is there."""
+    given: Digest | None
+    calculated: Digest
+
+
+def offer(content: bytes, media_type: str | None, given: Digest | None) -> Offered:
+    """Read a manifest.
 
     Args:
         content: the manifest as the client sent it; kept byte for byte.
         media_type: what the request says the manifest is, without parameters.
+        given: the digest that the client gave; the image's identity where its algorithm is not sha256.
+    """
+    calculated = Digest.of(content, given.algorithm if given else "sha256")
+    try:
+        return Offered(parse(content, media_type), given, calculated)
+    except ManifestRefused:
+        return Offered(None, given, calculated)
+
+
+@decision("ecr:PutImage", writes=True)
+def push_image(
+    call: Call,
+    *,
+    repository_name: str,
+    offered: Offered,
+    registry_id: str | None = None,
+    tags: tuple[str, ...] = (),
+) -> Pushed:
+    """Commit an image: manifest, references and tags in one transaction.
+
+    Args:
         tags: every tag to point at the image; none pushes it untagged.
-        digest: the digest that the client gave; the image's identity where its algorithm is not sha256.
     Raises:
         the errors of PutImage, in the reference's order (§3.4): manifest, digest, layers, images, duplicate,
         immutability, quota.
     """
     repository = require(call, repository_name, registry_id)
-    manifest = _read(call, content, media_type)
-    identity = _identity(repository, content, digest)
+    manifest = _require_taken(call, offered)
+    identity = offered.calculated
+    if offered.given not in (None, identity):
+        raise ImageDigestDoesNotMatch(
+            digest=offered.given, repository=repository.name, registry_id=repository.registry.account_id
+        )
     references = _references(call, repository, manifest)
     existing = images.find(call.db, repository.key, identity.stored)
     _refuse_taken_tags(call, repository, identity, existing, tags)
@@ -130,13 +155,9 @@ def store(
     return image_key
 
 
-push_image = decision("ecr:PutImage", writes=True)(push)
-"""``PUT /v2/{name}/manifests/{reference}``."""
-
-
-@operation("PutImage", writes=True)
-def put_image(
-    call: Call,
+@flow("PutImage")
+async def put_image(
+    moving: Flow,
     *,
     repository_name: str,
     image_manifest: str,
@@ -155,14 +176,12 @@ def put_image(
         raise InvalidParameter(
             parameter="imageDigest", constraint="must satisfy regular expression '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'"
         )
-    pushed = push(
-        call,
+    pushed = await moving.run(
+        push_image,
         repository_name=repository_name,
         registry_id=registry_id,
-        content=image_manifest.encode(),
-        media_type=image_manifest_media_type,
+        offered=offer(image_manifest.encode(), image_manifest_media_type, digest),
         tags=(image_tag,) if image_tag is not None else (),
-        digest=digest,
     )
     return {
         "image": {
@@ -236,25 +255,14 @@ def _acceptable(
     return Pulled(Digest.of(content), media_type, content)
 
 
-def _read(call: Call, content: bytes, media_type: str | None) -> Manifest:
-    try:
-        manifest = parse(content, media_type)
-    except ManifestRefused:
-        raise InvalidParameter(parameter="ImageManifest", constraint="Invalid JSON syntax") from None
+def _require_taken(call: Call, offered: Offered) -> Manifest:
+    manifest = offered.manifest
+    if manifest is None:
+        raise InvalidParameter(parameter="ImageManifest", constraint="Invalid JSON syntax")
     layerless = not manifest.is_index and not manifest.layers and manifest.artifact_type is None
     if layerless and not call.strictness.layerless_images:
         raise InvalidParameter(parameter="ImageManifest", constraint="Image has to have at least 1 layer")
     return manifest
-
-
-def _identity(repository: Repository, content: bytes, given: Digest | None) -> Digest:
-    """The image's digest: the one that its pusher used, checked against the bytes."""
-    calculated = Digest.of(content, given.algorithm if given else "sha256")
-    if given is not None and given != calculated:
-        raise ImageDigestDoesNotMatch(
-            digest=given, repository=repository.name, registry_id=repository.registry.account_id
-        )
-    return calculated
 
 
 def _references(call: Call, repository: Repository, manifest: Manifest) -> list[Reference]:

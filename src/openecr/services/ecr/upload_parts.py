@@ -12,7 +12,7 @@ from openecr.call import Call, Flow, decision, flow
 from openecr.db import uploads
 from openecr.db.connection import Connection
 from openecr.db.uploads import Upload
-from openecr.errors import InvalidLayerPart, LayerTooLarge, UploadBusy, UploadNotFound
+from openecr.errors import InvalidLayerPart, LayerTooLarge, RegistryError, UploadBusy, UploadNotFound
 from openecr.services.ecr.uploads import own_object, require_upload
 
 if TYPE_CHECKING:
@@ -121,12 +121,16 @@ async def append(
     pieces: AsyncIterator[bytes],
     registry_id: str | None = None,
     first_byte: int | None = None,
+    told_bytes: int | None = None,
 ) -> int:
     """Append bytes to an upload as they arrive; the upload's size after it.
 
     What arrived before a client left, or the store filled, is kept and counted where it can be, so that the client can
-    continue there.
+    continue there. A part that is not as long as its range says keeps nothing.
 
+    Args:
+        first_byte: where the part says it begins; None appends wherever the upload stands.
+        told_bytes: how long the part's range says it is; None where it does not say.
     Raises:
         UploadNotFound, UploadBusy, InvalidLayerPart, LayerTooLarge, StorageFull, and what ``pieces`` raises
     """
@@ -134,19 +138,25 @@ async def append(
     lease = await _win_lease(moving, target, first_byte)
     hasher = hashers.take(lease.object_id, lease.offset_bytes)
     renewal = asyncio.create_task(_keep_lease(moving, lease))
+    most_bytes = MOST_LAYER_BYTES - lease.offset_bytes if told_bytes is None else told_bytes
     size_bytes = 0
     try:
         writer = await _open(moving, target, lease)
         try:
             async for piece in pieces:
-                if lease.offset_bytes + size_bytes + len(piece) > MOST_LAYER_BYTES:
-                    raise LayerTooLarge(limit_bytes=MOST_LAYER_BYTES)
+                if size_bytes + len(piece) > most_bytes:
+                    raise _too_long(moving, target, lease, told_bytes, size_bytes + len(piece))
                 writer.write(piece)
                 size_bytes += len(piece)
                 if hasher is not None:
                     hasher.update(piece)
+            if told_bytes is not None and size_bytes != told_bytes:
+                raise _wrong_length(moving, target, lease.offset_bytes, size_bytes)
         finally:
             await writer.close()
+    except InvalidLayerPart:
+        size_bytes, hasher = 0, None
+        raise
     finally:
         renewal.cancel()
         sha256 = hasher.digest() if hasher is not None else None
@@ -154,6 +164,25 @@ async def append(
         if hasher is not None:
             hashers.keep(lease.object_id, end_bytes, hasher)
     return end_bytes
+
+
+def _too_long(
+    moving: Flow, target: dict[str, Any], lease: _Lease, told_bytes: int | None, size_bytes: int
+) -> RegistryError:
+    if told_bytes is not None:
+        return _wrong_length(moving, target, lease.offset_bytes, size_bytes)
+    return LayerTooLarge(limit_bytes=MOST_LAYER_BYTES)
+
+
+def _wrong_length(moving: Flow, target: dict[str, Any], offset_bytes: int, size_bytes: int) -> InvalidLayerPart:
+    """The error of a part that is not as long as its range says."""
+    return InvalidLayerPart(
+        message=f"Part size {size_bytes} does not match the specified byte range",
+        upload_id=target["upload_id"],
+        repository=target["repository_name"],
+        registry_id=target["registry_id"] or moving.origin.registry.account_id,
+        last_valid_byte=offset_bytes - 1,
+    )
 
 
 async def _win_lease(moving: Flow, target: dict[str, Any], first_byte: int | None) -> _Lease:
