@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -22,7 +21,7 @@ from openecr.blobs.filesystem import FilesystemStore
 from openecr.call import Deployment, Waist
 from openecr.data_dir import blobs_path, database_path
 from openecr.db import deployment as deployment_rows
-from openecr.db.sqlite import SqliteDatabase, host_clock_us
+from openecr.db.sqlite import host_clock_us
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import JobWorker
 from openecr.keyring import load_root_key, open_keyring
@@ -195,13 +194,7 @@ class Application:
 
 def build(settings: Settings, *, base_url: str) -> Application:
     """Open a data directory that was migrated, and compose the application."""
-    path = database_path(settings.data_dir)
-    offset_us = _clock_offset_us(path)
-
-    def now_us() -> int:
-        return host_clock_us() + offset_us
-
-    database = SqliteDatabase(path, now_us)
+    database = deployment_rows.open_on_its_clock(database_path(settings.data_dir))
     root = load_root_key(settings.data_dir, os.environ, create=False)
     notes = PullNotes()
     deployment = Deployment(
@@ -209,19 +202,12 @@ def build(settings: Settings, *, base_url: str) -> Application:
         database=database,
         blobs=FilesystemStore(blobs_path(settings.data_dir)),
         keyring=database.read(lambda db: open_keyring(db, root)),
-        now_us=now_us,
+        now_us=database.clock_us,
         wall_us=host_clock_us,
         new_id=lambda: str(uuid.uuid4()),
         note_pull=notes.note,
     )
     return Application(deployment, notes, base_url=base_url)
-
-
-def _clock_offset_us(path: Path) -> int:
-    """The stored shift of the rules' clock, zero on an ordinary data directory."""
-    database = SqliteDatabase(path)
-    text = database.read(lambda db: deployment_rows.find(db, deployment_rows.CLOCK_OFFSET_US))
-    return int(text or 0)
 
 
 def served_regions(settings: Settings) -> frozenset[str]:

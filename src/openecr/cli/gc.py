@@ -11,7 +11,7 @@ from openecr.blobs.filesystem import FilesystemStore
 from openecr.cli import options
 from openecr.db import deployment
 from openecr.db.garbage import Weight
-from openecr.db.sqlite import SqliteDatabase, host_clock_us
+from openecr.db.sqlite import SqliteDatabase
 from openecr.services.ecr import garbage
 from openecr.settings import Settings
 
@@ -64,13 +64,7 @@ async def _collected(database: SqliteDatabase, settings: Settings) -> garbage.Co
 
 async def _run(settings: Settings, work: Callable[[SqliteDatabase, Settings], Awaitable[T]]) -> T:
     """Run on the data directory's database, on the deployment's own clock."""
-    path = directories.database_path(settings.data_dir)
-    plain = SqliteDatabase(path)
-    try:
-        offset_us = int(plain.read(lambda db: deployment.find(db, deployment.CLOCK_OFFSET_US)) or 0)
-    finally:
-        await plain.close()
-    database = SqliteDatabase(path, lambda: host_clock_us() + offset_us)
+    database = deployment.open_on_its_clock(directories.database_path(settings.data_dir))
     try:
         return await work(database, settings)
     finally:

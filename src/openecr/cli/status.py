@@ -62,7 +62,7 @@ async def _gather(folder: Path) -> dict[str, Any]:
 def _stored(db: Connection) -> dict[str, Any]:
     return {
         "accounts": [found.account_id for found in accounts.every(db)],
-        "clock_offset_seconds": int(deployment.find(db, deployment.CLOCK_OFFSET_US) or 0) // 1_000_000,
+        "clock_offset_seconds": deployment.clock_offset_us(db) // 1_000_000,
         "repositories": _count(db, "SELECT count(*) FROM repository"),
         "images": _count(db, "SELECT count(*) FROM image"),
         "jobs": {str(state): int(count) for state, count in db.rows("SELECT state, count(*) FROM job GROUP BY state")},

@@ -10,7 +10,6 @@ from openecr import data_dir as directories
 from openecr.cli import options
 from openecr.db import deployment
 from openecr.db.connection import Connection
-from openecr.db.sqlite import SqliteDatabase
 from openecr.names import RegistryName
 from openecr.services.ecr import undelete as decisions
 from openecr.settings import Settings, SettingsError
@@ -42,7 +41,7 @@ def undelete(
 
 async def _undelete(path: Path, settings: Settings, asked: decisions.Wanted, new_name: str | None) -> list[str]:
     registry = RegistryName(settings.account_id, settings.region)
-    database = SqliteDatabase(path)
+    database = deployment.open_on_its_clock(path)
     try:
         key = database.read(lambda db: decisions.locate(db, registry, asked))
 
@@ -52,7 +51,7 @@ async def _undelete(path: Path, settings: Settings, asked: decisions.Wanted, new
                 registry,
                 asked,
                 key,
-                now_us=db.clock_us() + int(deployment.find(db, deployment.CLOCK_OFFSET_US) or 0),
+                now_us=db.clock_us(),
                 promise_us=settings.promise_seconds * 1_000_000,
                 new_name=new_name,
             )

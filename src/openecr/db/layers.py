@@ -20,7 +20,6 @@ class Layer:
     object_id: str
     size_bytes: int
     promised_until_us: int
-    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +170,6 @@ def extend_promise(db: Connection, layer_key: int, promised_until_us: int) -> No
         key=layer_key,
         until=promised_until_us,
     )
-
-
-def is_named_by_image(db: Connection, layer_key: int) -> bool:
-    """Whether a manifest of the repository names the layer."""
-    return db.row("SELECT 1 FROM image_layer WHERE layer_key = :key LIMIT 1", key=layer_key) is not None
 
 
 def media_type(db: Connection, layer_key: int) -> str | None:

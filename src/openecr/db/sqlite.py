@@ -130,6 +130,10 @@ class SqliteDatabase:
         self._thread = threading.Thread(target=self._write_forever, name="openecr-writer", daemon=True)
         self._thread.start()
 
+    def clock_us(self) -> int:
+        """The clock that leases and due times compare against, µs UTC."""
+        return self._clock_us()
+
     def read(self, decide: Callable[[Connection], T]) -> T:
         """Run a bounded read in one snapshot."""
         self._reader.rows("BEGIN")

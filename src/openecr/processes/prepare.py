@@ -123,7 +123,7 @@ def _set_clock(db: Connection, settings: Settings, offset_us: int | None, *, is_
                 "choose a new one with --data-dir"
             )
         deployment.put(db, deployment.CLOCK_OFFSET_US, str(offset_us))
-    return int(deployment.find(db, deployment.CLOCK_OFFSET_US) or 0)
+    return deployment.clock_offset_us(db)
 
 
 def _base32(length: int) -> str:

@@ -12,7 +12,7 @@ from openecr.call import Call, Flow, decision, flow
 from openecr.db import uploads
 from openecr.db.connection import Connection
 from openecr.db.uploads import Upload
-from openecr.errors import InvalidLayerPart, LayerTooLarge, RegistryError, UploadBusy, UploadNotFound
+from openecr.errors import InvalidLayerPart, LayerTooLarge, UploadBusy, UploadNotFound
 from openecr.services.ecr.uploads import own_object, require_upload
 
 if TYPE_CHECKING:
@@ -139,20 +139,23 @@ async def append(
     lease = await _win_lease(moving, target, first_byte)
     hasher = hashers.take(lease.object_id, lease.offset_bytes)
     renewal = asyncio.create_task(_keep_lease(moving, lease))
-    most_bytes = MOST_LAYER_BYTES - lease.offset_bytes if told_bytes is None else told_bytes
+    account_id = registry_id or moving.origin.registry.account_id
     size_bytes = 0
     try:
         writer = await _open(moving, target, lease)
         try:
             async for piece in _gathered(pieces):
-                if size_bytes + len(piece) > most_bytes:
-                    raise _too_long(moving, target, lease, told_bytes, size_bytes + len(piece))
+                received_bytes = size_bytes + len(piece)
+                if told_bytes is not None and received_bytes > told_bytes:
+                    raise _wrong_length(repository_name, account_id, upload_id, lease.offset_bytes, received_bytes)
+                if lease.offset_bytes + received_bytes > MOST_LAYER_BYTES:
+                    raise LayerTooLarge(limit_bytes=MOST_LAYER_BYTES)
                 writer.write(piece)
-                size_bytes += len(piece)
+                size_bytes = received_bytes
                 if hasher is not None:
                     hasher.update(piece)
             if told_bytes is not None and size_bytes != told_bytes:
-                raise _wrong_length(moving, target, lease.offset_bytes, size_bytes)
+                raise _wrong_length(repository_name, account_id, upload_id, lease.offset_bytes, size_bytes)
         finally:
             await writer.close()
     except InvalidLayerPart:
@@ -188,21 +191,15 @@ async def _gathered(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield b"".join(waiting)
 
 
-def _too_long(
-    moving: Flow, target: dict[str, Any], lease: _Lease, told_bytes: int | None, size_bytes: int
-) -> RegistryError:
-    if told_bytes is not None:
-        return _wrong_length(moving, target, lease.offset_bytes, size_bytes)
-    return LayerTooLarge(limit_bytes=MOST_LAYER_BYTES)
-
-
-def _wrong_length(moving: Flow, target: dict[str, Any], offset_bytes: int, size_bytes: int) -> InvalidLayerPart:
-    """The error of a part that is not as long as its range says."""
+def _wrong_length(
+    repository_name: str, registry_id: str, upload_id: str, offset_bytes: int, size_bytes: int
+) -> InvalidLayerPart:
+    """The error of a part that is not as long as its range says, for an upload that stands at an offset."""
     return InvalidLayerPart(
         message=f"Part size {size_bytes} does not match the specified byte range",
-        upload_id=target["upload_id"],
-        repository=target["repository_name"],
-        registry_id=target["registry_id"] or moving.origin.registry.account_id,
+        upload_id=upload_id,
+        repository=repository_name,
+        registry_id=registry_id,
         last_valid_byte=offset_bytes - 1,
     )
 
@@ -281,13 +278,8 @@ def _refuse_length(
 ) -> None:
     """Refuse a part whose range is not as long as its bytes: a decision, because access and existence come first."""
     upload = require_upload(call, repository_name, upload_id, registry_id)
-    raise InvalidLayerPart(
-        message=f"Part size {size_bytes} does not match the specified byte range",
-        upload_id=upload_id,
-        repository=repository_name,
-        registry_id=call.registry(registry_id).account_id,
-        last_valid_byte=upload.offset_bytes - 1,
-    )
+    account_id = call.registry(registry_id).account_id
+    raise _wrong_length(repository_name, account_id, upload_id, upload.offset_bytes, size_bytes)
 
 
 def _gap(
