@@ -7,7 +7,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,8 +19,8 @@ from openecr.asgi import Receive, Scope, Send
 from openecr.aws.plane import ApiPlane
 from openecr.blobs.filesystem import FilesystemStore
 from openecr.call import Deployment, Waist
-from openecr.data_dir import blobs_path, database_path
-from openecr.db import deployment as deployment_rows
+from openecr.data_dir import blobs_path
+from openecr.db.engines import open_database
 from openecr.db.sqlite import host_clock_us
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import JobWorker
@@ -118,7 +118,7 @@ class Application:
                 scope["openecr.host"] = arrival.host
                 return await self._api(scope, receive, send)
             case Plane.HEALTH:
-                return await _reply(send, scope, self._health(arrival.address.path), arrival.request_id)
+                return await _reply(send, scope, await self._health(arrival.address.path), arrival.request_id)
             case _:
                 return await _reply(send, scope, not_found(), arrival.request_id)
 
@@ -147,11 +147,11 @@ class Application:
         where = address(host, scope["method"], path, self._default, signed=_is_signed(headers, scope))
         return Arrival(request_id, where, headers, base_url, source, secure, host)
 
-    def _health(self, path: str) -> Answer:
+    async def _health(self, path: str) -> Answer:
         """Alive while it answers; ready while its database does."""
         if path == "/readyz":
             try:
-                self._deployment.database.read(lambda db: db.row("SELECT 1"))
+                await self._deployment.database.read(lambda db: db.row("SELECT 1"))
             except Exception:
                 log.exception("not ready")
                 return Answer(503, ((b"content-type", b"text/plain"),), b"the database does not answer\n")
@@ -192,22 +192,38 @@ class Application:
         await working
 
 
-def build(settings: Settings, *, base_url: str) -> Application:
-    """Open a data directory that was migrated, and compose the application."""
-    database = deployment_rows.open_on_its_clock(database_path(settings.data_dir))
-    root = load_root_key(settings.data_dir, os.environ, create=False)
+async def build(settings: Settings, *, base_url: str) -> Application:
+    """Open a deployment that was migrated, and compose the application."""
     notes = PullNotes()
-    deployment = Deployment(
+    return Application(await compose(settings, note_pull=notes.note), notes, base_url=base_url)
+
+
+async def compose(
+    settings: Settings, *, note_pull: Callable[[int, int], None] = lambda _key, _now_us: None
+) -> Deployment:
+    """Open the database, the blob store and the keyring of a deployment that was migrated."""
+    root = load_root_key(settings.data_dir, os.environ, create=False)
+    database = await open_database(settings)
+    return Deployment(
         settings=settings,
         database=database,
         blobs=FilesystemStore(blobs_path(settings.data_dir)),
-        keyring=database.read(lambda db: open_keyring(db, root)),
+        keyring=await database.read(lambda db: open_keyring(db, root)),
         now_us=database.clock_us,
         wall_us=host_clock_us,
         new_id=lambda: str(uuid.uuid4()),
-        note_pull=notes.note,
+        note_pull=note_pull,
     )
-    return Application(deployment, notes, base_url=base_url)
+
+
+@contextlib.asynccontextmanager
+async def composed(settings: Settings) -> AsyncIterator[Deployment]:
+    """A deployment for one command, beside servers that may run meanwhile; closed at the end."""
+    deployment = await compose(settings)
+    try:
+        yield deployment
+    finally:
+        await deployment.database.close()
 
 
 def served_regions(settings: Settings) -> frozenset[str]:

@@ -267,7 +267,7 @@ class Waist:
             try:
                 if step.writes:
                     return await self.deployment.database.write(body)
-                return self.deployment.database.read(body)
+                return await self.deployment.database.read(body)
             except Needs as needs:
                 results[needs.effect] = await needs.effect.perform(self.deployment)
         raise RuntimeError(f"{step.function.__name__} asked for more than {_MOST_EFFECTS} effects")

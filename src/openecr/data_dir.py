@@ -13,7 +13,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from openecr.settings import SettingsError
+from openecr.settings import Settings, SettingsError
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _OCTAL = re.compile(r"\\([0-7]{3})")
@@ -69,10 +69,11 @@ def create(data_dir: Path, mounts: str | None = None) -> None:
         )
 
 
-def require(data_dir: Path) -> None:
-    """Refuse a directory in which no deployment was ever started."""
-    if not database_path(data_dir).exists():
-        raise SettingsError(f"there is no registry in {data_dir}; start one with: openecr serve --data-dir {data_dir}")
+def require(settings: Settings) -> None:
+    """Refuse a directory in which no embedded deployment was ever started; a database elsewhere answers for itself."""
+    folder = settings.data_dir
+    if settings.database is None and not database_path(folder).exists():
+        raise SettingsError(f"there is no registry in {folder}; start one with: openecr serve --data-dir {folder}")
 
 
 def unsafe_file_system(path: Path, mounts: str | None = None) -> str | None:

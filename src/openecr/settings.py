@@ -32,6 +32,8 @@ class Settings:
 
     data_dir: Path = field(default_factory=default_data_dir)
     """Where the database, the layers, the keyring and the server's address file live."""
+    database: str | None = None
+    """``postgresql://user@host/name``: the metadata of many servers; without it SQLite in the data directory."""
     host: str | None = None
     """Address to listen on; without it 127.0.0.1 and ::1 only."""
     port: int = 5050

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from openecr import data_dir
-from openecr.settings import SettingsError
+from openecr.settings import Settings, SettingsError
 
 MOUNTS = """\
 22 1 259:1 / / rw,relatime shared:1 - ext4 /dev/root rw
@@ -75,4 +75,4 @@ def test_directory_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch
 
 def test_directory_without_a_registry_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"there is no registry in .*openecr serve"):
-        data_dir.require(tmp_path)
+        data_dir.require(Settings(data_dir=tmp_path))

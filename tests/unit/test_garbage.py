@@ -291,7 +291,7 @@ def test_a_trashed_repository_goes_whole_with_indexes_uploads_and_tags(world: Wo
     world.now_us += HOUR_US
     assert world.collect() == Collected(blobs=1, size_bytes=len(CONTENT))
     for table in ("repository", "image", "tag", "layer", "image_layer", "image_child", "upload", "trash", "blob"):
-        assert world.database.read(lambda db, table=table: db.rows(f"SELECT 1 FROM {table}")) == []  # type: ignore[misc]
+        assert asyncio.run(world.database.read(lambda db, table=table: db.rows(f"SELECT 1 FROM {table}"))) == []  # type: ignore[misc]
 
 
 def test_a_repository_that_was_taken_back_is_left_alone(world: World) -> None:
@@ -308,18 +308,18 @@ def test_a_repository_that_was_taken_back_is_left_alone(world: World) -> None:
 
     assert world.collect() == Collected(deletions=1)
     assert world.holds_bytes()
-    assert world.database.read(lambda db: images.find_tagged(db, _repository(db).key, "v1")) is not None
+    assert asyncio.run(world.database.read(lambda db: images.find_tagged(db, _repository(db).key, "v1"))) is not None
 
 
 def test_a_plan_says_what_a_collection_then_does_and_changes_nothing(world: World) -> None:
     world.now_us += DAY_US + 1
-    planned, _ = world.database.read(lambda db: garbage.plan(db, world.settings))
+    planned, _ = asyncio.run(world.database.read(lambda db: garbage.plan(db, world.settings)))
     assert planned == world.collect() == Collected(links=1)
 
     world.now_us += HOUR_US // 2
-    planned, waiting = world.database.read(lambda db: garbage.plan(db, world.settings))
+    planned, waiting = asyncio.run(world.database.read(lambda db: garbage.plan(db, world.settings)))
     assert (planned.blobs, waiting.blobs, waiting.size_bytes) == (0, 1, len(CONTENT))
 
     world.now_us += HOUR_US
-    planned, _ = world.database.read(lambda db: garbage.plan(db, world.settings))
+    planned, _ = asyncio.run(world.database.read(lambda db: garbage.plan(db, world.settings)))
     assert planned == world.collect() == Collected(blobs=1, size_bytes=len(CONTENT))

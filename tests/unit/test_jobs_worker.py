@@ -42,11 +42,11 @@ class Bench:
         await worker.drain()
         return started
 
-    def in_state(self, state: jobs.State) -> list[Job]:
-        return self.database.read(lambda db: jobs.list_after(db, state, 0, 100))
+    async def in_state(self, state: jobs.State) -> list[Job]:
+        return await self.database.read(lambda db: jobs.list_after(db, state, 0, 100))
 
-    def is_empty(self) -> bool:
-        return self.database.read(jobs.counts) == {}
+    async def is_empty(self) -> bool:
+        return await self.database.read(jobs.counts) == {}
 
 
 @asynccontextmanager
@@ -92,7 +92,7 @@ def test_a_handler_gets_its_args_and_the_finished_job_is_gone(play: Play) -> Non
         await bench.owe("scan", {"image": 7})
         await bench.turn(bench.worker(scan=scan))
         assert seen == [{"image": 7}]
-        assert bench.is_empty()
+        assert await bench.is_empty()
 
     play(scenario)
 
@@ -102,13 +102,13 @@ def test_a_failed_job_waits_for_its_back_off_and_is_dead_after_its_attempts(play
         worker = bench.worker(scan=fails)
         await bench.owe("scan", attempts=2)
         await bench.turn(worker)
-        (waiting,) = bench.in_state("ready")
+        (waiting,) = await bench.in_state("ready")
         assert BACKOFF_BASE_US // 2 <= waiting.due_us - bench.now_us <= BACKOFF_BASE_US
         assert waiting.error == "ConnectionError: no route"
         assert await bench.turn(worker) == 0
         bench.now_us = waiting.due_us
         assert await bench.turn(worker) == 1
-        assert [job.attempt for job in bench.in_state("dead")] == [2]
+        assert [job.attempt for job in await bench.in_state("dead")] == [2]
 
     play(scenario)
 
@@ -120,7 +120,9 @@ def test_a_terminal_error_ends_the_job_at_once(play: Play) -> None:
 
         await bench.owe("scan", attempts=5)
         await bench.turn(bench.worker(scan=scan))
-        assert [(job.attempt, job.error) for job in bench.in_state("dead")] == [(1, "TerminalError: the image is gone")]
+        assert [(job.attempt, job.error) for job in await bench.in_state("dead")] == [
+            (1, "TerminalError: the image is gone")
+        ]
 
     play(scenario)
 
@@ -132,7 +134,7 @@ def test_a_handler_whose_own_work_was_cancelled_has_failed(play: Play) -> None:
 
         await bench.owe("scan")
         await bench.turn(bench.worker(scan=scan))
-        assert [job.attempt for job in bench.in_state("ready")] == [1]
+        assert [job.attempt for job in await bench.in_state("ready")] == [1]
 
     play(scenario)
 
@@ -152,7 +154,7 @@ def test_poisoned_jobs_do_not_block_the_queue(play: Play) -> None:
         while await bench.turn(worker):
             pass
         assert done == [8, 9]
-        assert len(bench.in_state("ready")) == 8
+        assert len(await bench.in_state("ready")) == 8
 
     play(scenario)
 
@@ -207,7 +209,7 @@ def test_a_worker_that_lost_its_lease_is_interrupted_and_settles_nothing(play: P
         await bench.worker(name="b", scan=nothing).tend()
         await interrupted.wait()
         await stale.drain()
-        assert [(job.attempt, job.worker) for job in bench.in_state("ready")] == [(1, None)]
+        assert [(job.attempt, job.worker) for job in await bench.in_state("ready")] == [(1, None)]
 
     play(scenario)
 
@@ -223,7 +225,7 @@ def test_a_job_whose_workers_keep_dying_ends_dead(play: Play) -> None:
             bench.now_us += HOUR
             await bench.worker(scan=fails).tend()
             bench.now_us += HOUR
-        (dead,) = bench.in_state("dead")
+        (dead,) = await bench.in_state("dead")
         assert dead.error == "the worker dead stopped answering"
 
     play(scenario)
@@ -243,7 +245,9 @@ def test_a_stop_hands_running_work_back_without_counting_the_attempt(play: Play)
         await inside.wait()
         worker.stop()
         await running
-        assert [(job.attempt, job.worker, job.due_us) for job in bench.in_state("ready")] == [(0, None, bench.now_us)]
+        assert [(job.attempt, job.worker, job.due_us) for job in await bench.in_state("ready")] == [
+            (0, None, bench.now_us)
+        ]
 
     play(scenario)
 
@@ -261,7 +265,7 @@ def test_a_running_worker_finds_what_is_enqueued_later(play: Play) -> None:
         await done.wait()
         worker.stop()
         await running
-        assert bench.is_empty()
+        assert await bench.is_empty()
 
     play(scenario)
 
@@ -307,7 +311,7 @@ def test_many_processes_make_one_turn_of_a_schedule(play: Play) -> None:
         hourly = Schedule("collect", "collect", HOUR)
         for name in "abc":
             await bench.worker(name=name, schedules=(hourly,), collect=fails).tend()
-        assert [job.due_us - bench.now_us for job in bench.in_state("ready")] == [HOUR]
+        assert [job.due_us - bench.now_us for job in await bench.in_state("ready")] == [HOUR]
 
     play(scenario)
 
@@ -325,7 +329,7 @@ def test_a_schedules_next_turn_is_owed_when_one_ends(play: Play, error: Exceptio
         assert await bench.turn(worker) == 0
         bench.now_us += HOUR
         assert await bench.turn(worker) == 1
-        assert [job.due_us - bench.now_us for job in bench.in_state("ready")] == [HOUR]
+        assert [job.due_us - bench.now_us for job in await bench.in_state("ready")] == [HOUR]
 
     play(scenario)
 
@@ -336,8 +340,8 @@ def test_a_restart_does_not_postpone_a_schedule_and_a_shorter_interval_hastens_i
         first_due = bench.now_us + HOUR
         bench.now_us += HOUR // 2
         await bench.database.write(lambda db: ensure(db, [Schedule("collect", "collect", HOUR)]))
-        assert [job.due_us for job in bench.in_state("ready")] == [first_due]
+        assert [job.due_us for job in await bench.in_state("ready")] == [first_due]
         await bench.database.write(lambda db: ensure(db, [Schedule("collect", "collect", SECOND)]))
-        assert [job.due_us for job in bench.in_state("ready")] == [bench.now_us + SECOND]
+        assert [job.due_us for job in await bench.in_state("ready")] == [bench.now_us + SECOND]
 
     play(scenario)

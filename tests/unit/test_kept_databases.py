@@ -33,17 +33,21 @@ def test_a_kept_database_moves_forward_and_keeps_what_it_holds(dump: Path, tmp_p
 
     database = SqliteDatabase(path)
     try:
-        repository = database.read(lambda db: repositories.find(db, REGISTRY, "kept/app"))
+        repository = asyncio.run(database.read(lambda db: repositories.find(db, REGISTRY, "kept/app")))
         assert repository is not None
         assert repository.tag_mutability == "IMMUTABLE_WITH_EXCLUSION"
-        assert database.read(lambda db: images.tags_after(db, repository.key, "", 10)) == ["multi", "v1", "v2"]
-        pulled = database.read(lambda db: images.pull_by_tag(db, REGISTRY, "kept/app", "v2"))
+        assert asyncio.run(database.read(lambda db: images.tags_after(db, repository.key, "", 10))) == [
+            "multi",
+            "v1",
+            "v2",
+        ]
+        pulled = asyncio.run(database.read(lambda db: images.pull_by_tag(db, REGISTRY, "kept/app", "v2")))
         assert pulled is not None
         assert b"sha256:" in pulled.manifest
-        deleted = database.read(
-            lambda db: trash.tags_before(db, repository.registry_key, "kept/app", (2**62, 2**62), 10)
+        deleted = asyncio.run(
+            database.read(lambda db: trash.tags_before(db, repository.registry_key, "kept/app", (2**62, 2**62), 10))
         )
         assert [tags for _, _, tags in deleted] == [("old",)]
-        assert database.read(lambda db: db.rows("PRAGMA foreign_key_check")) == []
+        assert asyncio.run(database.read(lambda db: db.rows("PRAGMA foreign_key_check"))) == []
     finally:
         asyncio.run(database.close())

@@ -70,7 +70,7 @@ def opened(path: Path, root: bytes, *changes: str) -> Keyring:
 
         try:
             await database.write(change)
-            return database.read(lambda db: keyring.open_keyring(db, root))
+            return await database.read(lambda db: keyring.open_keyring(db, root))
         finally:
             await database.close()
 

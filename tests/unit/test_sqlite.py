@@ -103,7 +103,7 @@ def test_a_decision_that_raises_is_undone_alone_and_the_others_of_its_group_comm
             go.set()
             answers = await asyncio.gather(*waiting, return_exceptions=True)
             assert [str(answer) for answer in answers] == ["a", "no", "b"]
-            assert database.read(names) == ["a", "b"]
+            assert await database.read(names) == ["a", "b"]
 
     run(scenario())
 
@@ -116,7 +116,7 @@ def test_a_constraint_that_breaks_undoes_its_decision_alone(path: Path) -> None:
             go.set()
             answers = await asyncio.gather(*waiting, return_exceptions=True)
             assert isinstance(answers[1], apsw.ConstraintError)
-            assert database.read(names) == ["a", "b"]
+            assert await database.read(names) == ["a", "b"]
 
     run(scenario())
 
@@ -239,7 +239,7 @@ def test_foreign_keys_are_on_for_every_connection(path: Path) -> None:
         async with opened(path) as database:
             with pytest.raises(apsw.ConstraintError, match="FOREIGN KEY"):
                 await database.write(lambda db: db.run(orphan))
-            assert database.read(lambda db: db.row("PRAGMA foreign_keys")) == (1,)
+            assert await database.read(lambda db: db.row("PRAGMA foreign_keys")) == (1,)
 
     run(scenario())
 
@@ -263,8 +263,8 @@ def test_a_read_sees_one_snapshot_whatever_commits_meanwhile(path: Path) -> None
                 put("meanwhile")(other)
                 return first, names(db)
 
-            assert database.read(twice) == ([], [])
-            assert database.read(names) == ["meanwhile"]
+            assert await database.read(twice) == ([], [])
+            assert await database.read(names) == ["meanwhile"]
             other.close()
 
     run(scenario())
@@ -278,8 +278,8 @@ def test_a_read_that_raises_leaves_the_reader_usable(path: Path) -> None:
 
         async with opened(path) as database:
             with pytest.raises(ValueError, match="no"):
-                database.read(breaks)
-            assert database.read(names) == []
+                await database.read(breaks)
+            assert await database.read(names) == []
 
     run(scenario())
 
@@ -288,7 +288,7 @@ def test_a_read_decision_cannot_write(path: Path) -> None:
     async def scenario() -> None:
         async with opened(path) as database:
             with pytest.raises(apsw.ReadOnlyError):
-                database.read(put("smuggled"))
+                await database.read(put("smuggled"))
 
     run(scenario())
 
@@ -325,11 +325,11 @@ def test_a_full_disk_is_told_and_the_database_works_once_there_is_room(small_dis
             for attempt in range(3):
                 with pytest.raises(StorageFull):
                     await database.write(put(f"refused-{attempt}", "x" * size_bytes))
-            assert database.read(names) == ["before"]
+            assert await database.read(names) == ["before"]
             filler.unlink()
             await database.write(put("after", "x" * 64 * 1024))
-            assert database.read(names) == ["after", "before"]
-            assert database.read(lambda db: db.row("PRAGMA integrity_check")) == ("ok",)
+            assert await database.read(names) == ["after", "before"]
+            assert await database.read(lambda db: db.row("PRAGMA integrity_check")) == ("ok",)
 
     run(scenario())
 
@@ -345,7 +345,7 @@ def test_a_decision_that_fills_the_disk_lets_nothing_of_its_group_commit_alone(s
             go.set()
             answers = await asyncio.gather(*waiting, return_exceptions=True)
             assert [type(answer) for answer in answers] == [StorageFull] * 3
-            assert database.read(names) == []
+            assert await database.read(names) == []
 
     run(scenario())
 

@@ -133,6 +133,9 @@ class _FileWriter:
             raise
         self._end += len(piece)
 
+    async def drain(self) -> None:
+        """The page cache bounds itself: the kernel makes a writer wait in ``write``."""
+
     async def close(self) -> None:
         """Let go of the file; again is no error."""
         descriptor, self._descriptor = self._descriptor, -1

@@ -85,5 +85,8 @@ class _MemoryWriter:
         self._store.require_room(len(piece))
         self._content += piece
 
+    async def drain(self) -> None:
+        """Nothing is buffered."""
+
     async def close(self) -> None:
         """Nothing is buffered."""

@@ -40,6 +40,10 @@ class ObjectWriter(Protocol):
         """
         ...
 
+    async def drain(self) -> None:
+        """Wait where the store is slower than the client, so that what is buffered stays bounded."""
+        ...
+
     async def close(self) -> None:
         """Let go of the object, flushing buffers to the store; durable only after ``seal``."""
         ...

@@ -12,13 +12,13 @@ from typing import Annotated
 import typer
 
 from openecr import data_dir as directories
+from openecr.app import composed
 from openecr.cli import aws_profile, environment, options
 from openecr.cli.ca_bundle import ca_bundle
 from openecr.cli.options import CommandFailed
-from openecr.db.sqlite import SqliteDatabase
-from openecr.keyring import load_root_key, open_keyring
 from openecr.processes import address
 from openecr.processes.prepare import AccessKey, administrator_key
+from openecr.settings import Settings
 
 _AWS_VERSION = re.compile(r"aws-cli/(\d+)\.(\d+)")
 _READS_ENDPOINTS = {1: 29, 2: 13}
@@ -30,6 +30,7 @@ def env(
     account: Annotated[str | None, typer.Option(help="Whose administrator; the server's default account else.")] = None,
     unset: Annotated[bool, typer.Option("--unset", help="Print what takes the variables back.")] = False,
     profile: Annotated[str | None, typer.Option(help="Write a profile of this name instead of printing.")] = None,
+    config: options.ConfigFile = None,
     shell: Annotated[str | None, typer.Option(help="Else the shell that asks.", metavar="bash|fish|powershell")] = None,
 ) -> None:
     """Print what a shell needs: eval "$(openecr env)"."""
@@ -39,13 +40,14 @@ def env(
     if unset:
         print("\n".join(environment.unset_lines(environment.every_name(), chosen)))
         return
-    folder = options.directory(data_dir)
+    settings = options.settings(config, data_dir=data_dir)
+    folder = settings.data_dir
     running = address.find(folder)
     if running is None:
         raise CommandFailed(
             f"no server runs on the data directory {folder}; start it with: openecr serve --data-dir {folder}"
         )
-    key = asyncio.run(_find_key(folder, account or running.account_id))
+    key = asyncio.run(_find_key(settings, account or running.account_id))
     bundle = None
     if running.own_ca is not None:
         bundle = str(ca_bundle(directories.tls_path(folder), Path(running.own_ca), os.environ.get("AWS_CA_BUNDLE")))
@@ -61,17 +63,13 @@ def env(
     print("\n".join(lines))
 
 
-async def _find_key(folder: Path, account_id: str) -> AccessKey:
-    root = load_root_key(folder, os.environ, create=False)
-    database = SqliteDatabase(directories.database_path(folder))
-    try:
-        found = database.read(lambda db: administrator_key(db, open_keyring(db, root), account_id))
-    finally:
-        await database.close()
+async def _find_key(settings: Settings, account_id: str) -> AccessKey:
+    async with composed(settings) as deployment:
+        found = await deployment.database.read(lambda db: administrator_key(db, deployment.keyring, account_id))
     if found is None:
         raise CommandFailed(
             f"account {account_id} has no administrator's key here; make the account with: "
-            f"openecr account create {account_id} --data-dir {folder}"
+            f"openecr account create {account_id} --data-dir {settings.data_dir}"
         )
     return found
 

@@ -7,11 +7,10 @@ from typing import Annotated, TypeVar
 import typer
 
 from openecr import data_dir as directories
-from openecr.blobs.filesystem import FilesystemStore
+from openecr.app import composed
+from openecr.call import Deployment
 from openecr.cli import options
-from openecr.db import deployment
 from openecr.db.garbage import Weight
-from openecr.db.sqlite import SqliteDatabase
 from openecr.services.ecr import garbage
 from openecr.settings import Settings
 
@@ -25,7 +24,7 @@ def gc(
 ) -> None:
     """Collect garbage once; the server may run meanwhile, and does this by itself every few minutes."""
     settings = options.settings(config, data_dir=data_dir)
-    directories.require(settings.data_dir)
+    directories.require(settings)
     if dry_run:
         found, waiting = asyncio.run(_run(settings, _planned))
         print(f"would end {found.links} links to layers and empty the trash of {found.deletions} deletions")
@@ -46,26 +45,22 @@ def purge(
 ) -> None:
     """Empty the trash: what goes cannot be taken back. `openecr gc` then gives the space back."""
     settings = options.settings(config, data_dir=data_dir)
-    directories.require(settings.data_dir)
+    directories.require(settings)
 
-    async def purged(database: SqliteDatabase, _settings: Settings) -> int:
-        return await garbage.purge(database, older_than_days)
+    async def purged(deployment: Deployment) -> int:
+        return await garbage.purge(deployment.database, older_than_days)
 
     print(f"emptied the trash of {asyncio.run(_run(settings, purged))} deletions")
 
 
-async def _planned(database: SqliteDatabase, settings: Settings) -> tuple[garbage.Collected, Weight]:
-    return database.read(lambda db: garbage.plan(db, settings))
+async def _planned(deployment: Deployment) -> tuple[garbage.Collected, Weight]:
+    return await deployment.database.read(lambda db: garbage.plan(db, deployment.settings))
 
 
-async def _collected(database: SqliteDatabase, settings: Settings) -> garbage.Collected:
-    return await garbage.collect(database, FilesystemStore(directories.blobs_path(settings.data_dir)), settings)
+async def _collected(deployment: Deployment) -> garbage.Collected:
+    return await garbage.collect(deployment.database, deployment.blobs, deployment.settings)
 
 
-async def _run(settings: Settings, work: Callable[[SqliteDatabase, Settings], Awaitable[T]]) -> T:
-    """Run on the data directory's database, on the deployment's own clock."""
-    database = deployment.open_on_its_clock(directories.database_path(settings.data_dir))
-    try:
-        return await work(database, settings)
-    finally:
-        await database.close()
+async def _run(settings: Settings, work: Callable[[Deployment], Awaitable[T]]) -> T:
+    async with composed(settings) as deployment:
+        return await work(deployment)

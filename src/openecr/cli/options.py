@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from openecr.keyring import ROOT_KEY_VARIABLE
-from openecr.settings import Settings, default_data_dir, load
+from openecr.processes import address
+from openecr.settings import Settings, load
 
 
 class CommandFailed(Exception):
@@ -28,18 +29,19 @@ LogFormat = Annotated[
 ]
 
 
-def directory(data_dir: Path | None) -> Path:
-    """The data directory of a command that needs no other setting: flag, environment, default."""
-    chosen = data_dir or os.environ.get("OPENECR_DATA_DIR") or default_data_dir()
-    return Path(chosen).expanduser().absolute()
-
-
 def settings(config: Path | None, **flags: Any) -> Settings:
-    """The settings of a server; the data directory as an absolute path, because it is shown and handed on."""
+    """The settings of a server or a command.
+
+    The data directory is absolute, because it is shown and handed on. Where nobody says where the metadata is, a
+    command beside a running server takes what that server uses.
+    """
     environment = {name: value for name, value in os.environ.items() if name != ROOT_KEY_VARIABLE}
     flags = {name: value for name, value in flags.items() if not (value is None or value is False or value == ())}
     loaded = load(flags, environment, config)
-    return load({**asdict(loaded), "data_dir": loaded.data_dir.expanduser().absolute()}, {})
+    folder = loaded.data_dir.expanduser().absolute()
+    running = address.find(folder) if loaded.database is None else None
+    stores = running.stores if running is not None else {}
+    return load({**asdict(loaded), **stores, "data_dir": folder}, {})
 
 
 def log_format(chosen: str | None) -> str:

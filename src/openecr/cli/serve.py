@@ -25,6 +25,9 @@ _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-
 
 def serve(
     data_dir: options.DataDir = None,
+    database: Annotated[
+        str | None, typer.Option(help="postgresql://user@host/name; SQLite in the data directory without it.")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; loopback only without it.")] = None,
     port: Annotated[int | None, typer.Option(help="TCP port.  [default: 5050]", show_default=False)] = None,
     workers: Annotated[int | None, typer.Option(help="Server processes.  [default: 2]", show_default=False)] = None,
@@ -48,6 +51,7 @@ def serve(
     settings = options.settings(
         config,
         data_dir=data_dir,
+        database=database,
         host=host,
         port=port,
         workers=workers,
@@ -84,6 +88,7 @@ async def _serve(settings: Settings, log_format: str) -> None:
                 region=settings.region,
                 workers=settings.workers,
                 own_ca=str(certificate.own_ca) if certificate is not None and certificate.own_ca else None,
+                stores={"database": settings.database} if settings.database else {},
             ),
         )
         print(_welcome(settings, prepared, base_url), flush=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
@@ -13,8 +12,9 @@ from openecr import data_dir as directories
 from openecr.cli import options
 from openecr.db import accounts, deployment
 from openecr.db.connection import Connection
-from openecr.db.sqlite import SqliteDatabase
+from openecr.db.engines import open_database
 from openecr.processes import address, lock
+from openecr.settings import Settings
 
 NOT_IN_FORCE = {
     "encryption": "no byte is encrypted at rest yet: AES256 and KMS settings are stored and returned, not applied; "
@@ -26,18 +26,19 @@ NOT_IN_FORCE = {
 
 def status(
     data_dir: options.DataDir = None,
+    config: options.ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what runs here, what is stored, and what is accepted but not yet in force."""
-    folder = options.directory(data_dir)
-    found = asyncio.run(_gather(folder))
+    found = asyncio.run(_gather(options.settings(config, data_dir=data_dir)))
     if as_json:
         print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
     else:
         print("\n".join(_lines(found)))
 
 
-async def _gather(folder: Path) -> dict[str, Any]:
+async def _gather(settings: Settings) -> dict[str, Any]:
+    folder = settings.data_dir
     running = address.find(folder)
     pids = [pid for pid in lock.named_pids(folder) if lock.is_alive(pid)] if lock.is_held(folder) else []
     found: dict[str, Any] = {
@@ -49,10 +50,10 @@ async def _gather(folder: Path) -> dict[str, Any]:
         "workers": running.workers if running else 0,
         "pids": pids,
     }
-    if directories.database_path(folder).exists():
-        database = SqliteDatabase(directories.database_path(folder))
+    if settings.database is not None or directories.database_path(folder).exists():
+        database = await open_database(settings)
         try:
-            found |= database.read(_stored)
+            found |= await database.read(_stored)
         finally:
             await database.close()
     found["not_in_force"] = NOT_IN_FORCE

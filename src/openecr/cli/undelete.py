@@ -1,14 +1,13 @@
 """``openecr undelete``: take a repository, an image or a tag out of the trash."""
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from openecr import data_dir as directories
+from openecr.app import composed
 from openecr.cli import options
-from openecr.db import deployment
 from openecr.db.connection import Connection
 from openecr.names import RegistryName
 from openecr.services.ecr import undelete as decisions
@@ -27,23 +26,22 @@ def undelete(
 ) -> None:
     """Take back what was deleted last under this name; the server may run meanwhile."""
     settings = options.settings(config, data_dir=data_dir, account_id=account, region=region)
-    directories.require(settings.data_dir)
+    directories.require(settings)
     try:
         asked = decisions.parse_wanted(wanted)
         if new_name is not None and (asked.tag is not None or asked.digest is not None):
             raise SettingsError("--as names a repository; leave it out to take back an image or a tag")
-        done = asyncio.run(_undelete(directories.database_path(settings.data_dir), settings, asked, new_name))
+        done = asyncio.run(_undelete(settings, asked, new_name))
     except decisions.UndeleteRefused as refused:
         raise options.CommandFailed(str(refused)) from None
     for sentence in done:
         print(sentence)
 
 
-async def _undelete(path: Path, settings: Settings, asked: decisions.Wanted, new_name: str | None) -> list[str]:
+async def _undelete(settings: Settings, asked: decisions.Wanted, new_name: str | None) -> list[str]:
     registry = RegistryName(settings.account_id, settings.region)
-    database = deployment.open_on_its_clock(path)
-    try:
-        key = database.read(lambda db: decisions.locate(db, registry, asked))
+    async with composed(settings) as deployment:
+        key = await deployment.database.read(lambda db: decisions.locate(db, registry, asked))
 
         def decide(db: Connection) -> list[str]:
             return decisions.undelete(
@@ -56,6 +54,4 @@ async def _undelete(path: Path, settings: Settings, asked: decisions.Wanted, new
                 new_name=new_name,
             )
 
-        return await database.write(decide)
-    finally:
-        await database.close()
+        return await deployment.database.write(decide)

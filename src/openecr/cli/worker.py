@@ -14,7 +14,7 @@ def worker(
 ) -> int:
     """Run one more job process on a data directory, beside the one that `openecr serve` starts."""
     settings = options.settings(config, data_dir=data_dir)
-    directories.require(settings.data_dir)
+    directories.require(settings)
     running = address.find(settings.data_dir)
     chosen_format = options.log_format(log_format)
     logs.configure(chosen_format)

@@ -30,12 +30,16 @@ class Connection(Protocol):
 class Database(Protocol):
     """An engine: reads that are bounded run at once, writes are committed durably before their answer."""
 
-    def read(self, decide: Callable[[Connection], T]) -> T:
-        """Run a bounded read in one consistent snapshot, on the caller's thread."""
+    async def read(self, decide: Callable[[Connection], T]) -> T:
+        """Run a bounded read in one consistent snapshot; an embedded engine does it inline, without yielding."""
         ...
 
     def write(self, decide: Callable[[Connection], T]) -> Awaitable[T]:
         """Run a decision in a write transaction; the answer waits for the durable commit."""
+        ...
+
+    def clock_us(self) -> int:
+        """The clock that leases and due times compare against, µs UTC."""
         ...
 
     async def close(self) -> None:

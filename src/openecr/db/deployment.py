@@ -1,9 +1,6 @@
 """Facts about the deployment itself, by name."""
 
-from pathlib import Path
-
 from openecr.db.connection import Connection
-from openecr.db.sqlite import SqliteConnection, SqliteDatabase, host_clock_us
 
 CLOCK_OFFSET_US = "clock_offset_us"
 CLOCK = "clock"
@@ -28,13 +25,3 @@ def put(db: Connection, name: str, value: str) -> None:
 def clock_offset_us(db: Connection) -> int:
     """How far the rules' clock is moved; zero on an ordinary data directory."""
     return int(find(db, CLOCK_OFFSET_US) or 0)
-
-
-def open_on_its_clock(path: Path) -> SqliteDatabase:
-    """The embedded database, with leases and due times on the clock that the deployment stored."""
-    connection = SqliteConnection(path, read_only=False)
-    try:
-        offset_us = clock_offset_us(connection)
-    finally:
-        connection.close()
-    return SqliteDatabase(path, lambda: host_clock_us() + offset_us)

@@ -134,8 +134,8 @@ class SqliteDatabase:
         """The clock that leases and due times compare against, µs UTC."""
         return self._clock_us()
 
-    def read(self, decide: Callable[[Connection], T]) -> T:
-        """Run a bounded read in one snapshot."""
+    async def read(self, decide: Callable[[Connection], T]) -> T:
+        """Run a bounded read in one snapshot, inline: it is over before anything else on the loop runs."""
         self._reader.rows("BEGIN")
         try:
             return decide(self._reader)

@@ -126,7 +126,7 @@ class JobWorker:
     async def start_due(self) -> int:
         """Claim and start what is due and there is room for; the number started."""
         room = self._concurrency - len(self._running)
-        if room <= 0 or not self._kinds or not self._is_due():
+        if room <= 0 or not self._kinds or not await self._is_due():
             return 0
 
         def decide(db: Connection) -> list[Job]:
@@ -146,14 +146,14 @@ class JobWorker:
         while self._running:
             await asyncio.wait(self._running)
 
-    def _is_due(self) -> bool:
+    async def _is_due(self) -> bool:
         """Whether a claim is worth a write transaction: an idle worker only reads."""
 
         def decide(db: Connection) -> bool:
             due_us = jobs.next_due_us(db, self._queue)
             return due_us is not None and due_us <= db.clock_us()
 
-        return self._database.read(decide)
+        return await self._database.read(decide)
 
     async def _sleep(self) -> None:
         """Wait for the next look; shorter or longer by a quarter, so that processes do not look in step."""

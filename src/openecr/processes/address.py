@@ -2,8 +2,9 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from openecr.processes import lock
 from openecr.settings import Settings
@@ -21,6 +22,8 @@ class RunningServer:
     workers: int
     own_ca: str | None
     """The certificate of the own CA, where the server uses it."""
+    stores: dict[str, Any] = field(default_factory=dict)
+    """The settings that say where metadata and layers are, where they are not in the data directory."""
 
 
 def address_path(data_dir: Path) -> Path:
@@ -32,6 +35,7 @@ def leave(data_dir: Path, server: RunningServer) -> None:
     """Write the address, whole or not at all."""
     path = address_path(data_dir)
     part = path.with_name(path.name + ".part")
+    part.touch(mode=0o600)  # the address of a database may carry a password
     part.write_text(json.dumps(asdict(server), indent=2) + "\n")
     os.replace(part, path)
 

@@ -83,7 +83,7 @@ def _run(startup: Startup, main: Coroutine[Any, Any, int]) -> int:
 
 async def _serve(startup: Startup) -> int:
     stop = _stop_on_signals()
-    application = build(startup.settings, base_url=startup.base_url)
+    application = await build(startup.settings, base_url=startup.base_url)
     servers = [_SlotServer(application, descriptor, startup) for descriptor in startup.listeners]
     serving = [asyncio.create_task(server.serve()) for server in servers]
     for _ in range(_TICKS_TO_START):
@@ -108,7 +108,7 @@ async def _serve(startup: Startup) -> int:
 
 async def _work(startup: Startup, *, supervised: bool) -> int:
     stop = _stop_on_signals()
-    application = build(startup.settings, base_url=startup.base_url)
+    application = await build(startup.settings, base_url=startup.base_url)
     if supervised:
         _tell_parent(READY)
     try:

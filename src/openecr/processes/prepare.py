@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from openecr import __version__, data_dir
+from openecr import data_dir
 from openecr.db import accounts, deployment
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
@@ -17,7 +17,6 @@ from openecr.processes.lock import ServeLock
 from openecr.settings import Settings, SettingsError
 
 CREATED_US = "created_us"
-OLDEST_READER = "oldest_reader"
 _TRUE, _SHIFTED = "true", "shifted"
 _CLOCK = re.compile(r"\+((?:[0-9]{1,6}[dhms])+)")
 _UNIT_US = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000}
@@ -54,7 +53,7 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
     data_dir.blobs_path(settings.data_dir).mkdir(exist_ok=True, mode=0o700)
     database = SqliteDatabase(path)
     try:
-        fresh = database.read(lambda db: db.row("SELECT 1 FROM deployment_key") is None)
+        fresh = await database.read(lambda db: db.row("SELECT 1 FROM deployment_key") is None)
         # A root key is made for a new deployment only: a lost one must not be replaced in silence.
         root = load_root_key(settings.data_dir, environment, create=fresh)
         now_us = time.time_ns() // 1000
@@ -63,7 +62,6 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
             is_new = deployment.find(db, CREATED_US) is None
             if is_new:
                 deployment.put(db, CREATED_US, str(now_us))
-                deployment.put(db, OLDEST_READER, __version__)
             shift_us = _set_clock(db, settings, offset_us, is_new=is_new)
             create_missing_keys(db, root, now_us)
             if accounts.find(db, settings.account_id) is None:
@@ -71,7 +69,7 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
             return is_new, shift_us
 
         # What was committed before is opened too: a server that cannot open the keyring refuses to start.
-        database.read(lambda db: open_keyring(db, root))
+        await database.read(lambda db: open_keyring(db, root))
         is_new, shift_us = await database.write(fill)
     finally:
         await database.close()

@@ -70,7 +70,9 @@ def _migrate_locked(path: Path, texts: list[str]) -> int:
 def _require_readable(connection: SqliteConnection, path: Path, made_by: int, known: int) -> None:
     """Refuse a newer database that this release must not touch."""
     found = connection.row("SELECT value FROM deployment WHERE name = 'oldest_reader'")
-    if found is None or int(found[0]) > known:
+    # The first releases put their own version there, which every later one may read.
+    oldest = 1 if found is not None and not str(found[0]).isdigit() else int(found[0]) if found else known + 1
+    if oldest > known:
         raise DatabaseUnusable(
             f"the database {path} was made by a newer openecr (schema {made_by}, this one knows {known}); "
             "start that release"

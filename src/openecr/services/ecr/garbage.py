@@ -66,7 +66,7 @@ async def _end_links(database: Database) -> int:
     """End the links that lapsed, walking those whose promise ended in bounded steps; how many."""
     ended = 0
     position = (-1, 0)
-    while step := database.read(partial(_promises_ended, position=position)):
+    while step := await database.read(partial(_promises_ended, position=position)):
         lapsed = [item for item in step if not item.is_named]
         for start in range(0, len(lapsed), _WRITE_BATCH):
             ended += await database.write(partial(_end, lapsed=lapsed[start : start + _WRITE_BATCH]))
@@ -106,7 +106,7 @@ def _condemn_some(db: Connection, life_us: int) -> list[int] | None:
 async def purge(database: Database, older_than_days: int) -> int:
     """Empty the trash of what was deleted longer ago, the oldest first; how many deletions went."""
     purged = 0
-    while due := database.read(partial(_due, older_than_days=older_than_days)):
+    while due := await database.read(partial(_due, older_than_days=older_than_days)):
         for key, kind, repository_key in due:
             if kind in (trash.REPOSITORY, trash.PURGING) and repository_key is not None:
                 await database.write(partial(trash.start_purging, trash_key=key))

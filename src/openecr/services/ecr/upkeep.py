@@ -31,7 +31,7 @@ async def expire_uploads(database: Database, settings: Settings) -> int:
 async def delete_discarded_objects(database: Database, blobs: BlobStore) -> int:
     """Delete objects that no row names, each before its own row: a crash in between deletes it again; how many."""
     total = 0
-    while due := database.read(lambda db: uploads.discarded_objects(db, db.clock_us(), _BATCH)):
+    while due := await database.read(lambda db: uploads.discarded_objects(db, db.clock_us(), _BATCH)):
         for object_id in due:
             await blobs.delete(object_id)
         await database.write(partial(_forget, object_ids=due))

@@ -154,6 +154,7 @@ async def append(
                 size_bytes = received_bytes
                 if hasher is not None:
                     hasher.update(piece)
+                await writer.drain()
             if told_bytes is not None and size_bytes != told_bytes:
                 raise _wrong_length(repository_name, account_id, upload_id, lease.offset_bytes, size_bytes)
         finally:
