@@ -7,7 +7,8 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.running import OTHER_ACCOUNT, Server, running
+from tests.postgres import Cluster, running_cluster
+from tests.running import OTHER_ACCOUNT, Server, free_port, running
 
 _numbers = count(1)
 
@@ -23,10 +24,24 @@ settings.load_profile("openecr")
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server with two workers and two accounts for all tests that only need a registry; each test uses its own
-    repositories."""
-    with running(tmp_path_factory.mktemp("openecr"), "--workers", "2", accounts=(OTHER_ACCOUNT,)) as started:
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A PostgreSQL for all tests; each takes a database of its own."""
+    folder = tmp_path_factory.mktemp("postgres")
+    for path in (folder, *folder.parents[:2]):
+        path.chmod(0o755)  # PostgreSQL's user passes through
+    with running_cluster(folder, free_port()) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server with two workers and two accounts for all tests that only need a registry, on each engine; each test
+    uses its own repositories."""
+    database = None
+    if request.param == "postgresql":
+        database = request.getfixturevalue("postgres").create_database()
+    folder = tmp_path_factory.mktemp("openecr")
+    with running(folder, "--workers", "2", accounts=(OTHER_ACCOUNT,), database=database) as started:
         yield started
 
 

@@ -1,5 +1,6 @@
 """A real openecr server for tests: its own data directory, its own port, its own processes."""
 
+import asyncio
 import base64
 import os
 import re
@@ -10,14 +11,20 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
+
+from openecr.db.connection import Connection, Row
+from openecr.db.engines import open_database
+from openecr.settings import Settings
+
+T = TypeVar("T")
 
 DEFAULT_ACCOUNT = "123456789012"
 OTHER_ACCOUNT = "999988887777"
@@ -56,6 +63,8 @@ class Server:
     data_dir: Path
     port: int
     flags: tuple[str, ...] = ()
+    database: str | None = None
+    """Where the metadata is, if not in the data directory."""
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
@@ -72,6 +81,8 @@ class Server:
         """Start the processes and wait until they are ready."""
         log = (self.data_dir / "test-server.log").open("ab")
         command = [sys.executable, "-m", "openecr", "serve", "--data-dir", str(self.data_dir)]
+        if self.database is not None:
+            command += ["--database", self.database]
         self.process = subprocess.Popen(
             [*command, "--port", str(self.port), *self.flags],
             stdout=log,
@@ -126,6 +137,26 @@ class Server:
             config=Config(retries={"total_max_attempts": 1}, read_timeout=120),
         )
 
+    def write(self, change: Callable[[Connection], T]) -> T:
+        """Run a change in a transaction of its own, past the server's planes."""
+
+        async def once() -> T:
+            database = await open_database(Settings(data_dir=self.data_dir, database=self.database))
+            try:
+                return await database.write(change)
+            finally:
+                await database.close()
+
+        return asyncio.run(once())
+
+    def execute(self, sql: str, **params: Any) -> int:
+        """Change the database behind the server, for states that no client can make quickly; how many rows."""
+        return self.write(lambda db: db.run(sql, **params))
+
+    def rows(self, sql: str, **params: Any) -> list[Row]:
+        """Read the database behind the server."""
+        return self.write(lambda db: db.rows(sql, **params))
+
     def password(self, account_id: str = DEFAULT_ACCOUNT) -> str:
         """A registry password for the user AWS."""
         data = self.client("ecr", account_id).get_authorization_token()["authorizationData"][0]
@@ -133,9 +164,9 @@ class Server:
 
 
 @contextmanager
-def running(data_dir: Path, *flags: str, accounts: Sequence[str] = ()) -> Iterator[Server]:
+def running(data_dir: Path, *flags: str, accounts: Sequence[str] = (), database: str | None = None) -> Iterator[Server]:
     """A server on a fresh port, with more accounts where asked, stopped at the end."""
-    server = Server(data_dir, free_port(), flags)
+    server = Server(data_dir, free_port(), flags, database)
     server.start()
     try:
         for account_id in accounts:

@@ -148,13 +148,16 @@ class Application:
         return Arrival(request_id, where, headers, base_url, source, secure, host)
 
     async def _health(self, path: str) -> Answer:
-        """Alive while it answers; ready while its database does."""
+        """Alive while it answers; ready while its database does, and agrees with it on the time."""
         if path == "/readyz":
+            trouble = self._deployment.database.trouble()
             try:
-                await self._deployment.database.read(lambda db: db.row("SELECT 1"))
+                await self._deployment.database.read(lambda db: db.row("SELECT 1"), consistent=False)
             except Exception:
                 log.exception("not ready")
-                return Answer(503, ((b"content-type", b"text/plain"),), b"the database does not answer\n")
+                trouble = trouble or "the database does not answer"
+            if trouble is not None:
+                return Answer(503, ((b"content-type", b"text/plain"),), f"{trouble}\n".encode())
         return Answer(200, ((b"content-type", b"text/plain"),), b"ok\n")
 
     async def close(self) -> None:

@@ -120,6 +120,8 @@ class Call:
     origin: Origin
     deployment: Deployment
     db: Connection
+    writes: bool = False
+    """Whether the transaction is one that writes; then what it finds is held where others might change it."""
     results: Mapping[Effect, Any] = field(default_factory=dict)
 
     @property
@@ -174,6 +176,8 @@ class Decision(Generic[T]):
     action: str
     writes: bool
     resources: Resources
+    consistent: bool = True
+    """Whether its statements must see one snapshot; a read that is one statement need not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +198,12 @@ class Operation:
 
 
 def decision(
-    action: str, *, writes: bool, resources: Resources = repository_resources
+    action: str, *, writes: bool, resources: Resources = repository_resources, consistent: bool = True
 ) -> Callable[[Callable[..., T]], Decision[T]]:
     """Declare a decision that planes and flows run through the waist."""
 
     def declare(function: Callable[..., T]) -> Decision[T]:
-        return Decision(function, action, writes, resources)
+        return Decision(function, action, writes, resources, consistent)
 
     return declare
 
@@ -259,7 +263,7 @@ class Waist:
         results: dict[Effect, Any] = {}
 
         def body(db: Connection) -> T:
-            call = Call(identify(db, origin), origin, self.deployment, db, results)
+            call = Call(identify(db, origin), origin, self.deployment, db, step.writes, results)
             authorize(call, step.action, step.resources(call.registry(), arguments))
             return step.function(call, **arguments)
 
@@ -267,7 +271,7 @@ class Waist:
             try:
                 if step.writes:
                     return await self.deployment.database.write(body)
-                return await self.deployment.database.read(body)
+                return await self.deployment.database.read(body, consistent=step.consistent)
             except Needs as needs:
                 results[needs.effect] = await needs.effect.perform(self.deployment)
         raise RuntimeError(f"{step.function.__name__} asked for more than {_MOST_EFFECTS} effects")

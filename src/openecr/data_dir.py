@@ -4,6 +4,7 @@ openecr.db         the database, with its -wal, -shm and lock files
 blobs/             the layers, by opaque object id
 root.key           opens the keyring; keep a copy elsewhere, and not with the backups
 tls/               the own CA and certificates, where --tls is on
+postgres-primary.json   which PostgreSQL primary was seen last, where metadata is there
 serve.lock         held by the server and every process it started; names their pids
 server.json        where the running server listens
 """
@@ -30,6 +31,11 @@ UNSAFE_FILE_SYSTEMS = frozenset((
 def database_path(data_dir: Path) -> Path:
     """The embedded database."""
     return data_dir / "openecr.db"
+
+
+def primary_path(data_dir: Path) -> Path:
+    """Which PostgreSQL primary this server saw last."""
+    return data_dir / "postgres-primary.json"
 
 
 def blobs_path(data_dir: Path) -> Path:

@@ -44,6 +44,15 @@ class ServerFault(RegistryError):
     template = "An internal error occurred. The log of the server has it under the request id {request_id}."
 
 
+class DatabaseAway(RegistryError):
+    """The shared database was not there for as long as a client can be kept waiting; clients try again."""
+
+    code = "ServiceUnavailableException"
+    status = 503
+    oci = ("UNAVAILABLE", 503)
+    template = "The registry's database is not available at the moment. Try again."
+
+
 class Throttled(RegistryError):
     """The server is out of room for bodies for now; clients back off and try again."""
 

@@ -36,7 +36,7 @@ class LayersPlane:
         digest = layer_urls.allows(self.deployment.keyring, object_id, query, now_us)
         if digest is None or not UPLOAD_ID.fullmatch(object_id):
             return await _refuse(send, 403, "AccessDenied", "The URL is not valid, or it has expired.")
-        blob = await self.deployment.database.read(lambda db: find_object(db, object_id))
+        blob = await self.deployment.database.read(lambda db: find_object(db, object_id), consistent=False)
         if blob is None:
             return await _refuse(send, 404, "NoSuchKey", "The layer does not exist any more.")
         wanted = _range(headers.get(b"range"), blob.size_bytes)

@@ -34,6 +34,8 @@ class Settings:
     """Where the database, the layers, the keyring and the server's address file live."""
     database: str | None = None
     """``postgresql://user@host/name``: the metadata of many servers; without it SQLite in the data directory."""
+    database_connections: int = 8
+    """Connections that each process holds to a PostgreSQL database."""
     host: str | None = None
     """Address to listen on; without it 127.0.0.1 and ::1 only."""
     port: int = 5050
@@ -77,6 +79,12 @@ class Settings:
         """Refuse values that cannot work, each with its remedy."""
         if not 1 <= self.port <= 65535:
             raise SettingsError(f"port {self.port} is not a TCP port; give one from 1 to 65535")
+        if self.database is not None and not self.database.startswith(("postgresql://", "postgres://")):
+            raise SettingsError(
+                f"--database '{self.database}' is not postgresql://user@host/name; leave it out for SQLite"
+            )
+        if not 1 <= self.database_connections <= 200:
+            raise SettingsError("database_connections is from 1 to 200")
         if self.workers < 1:
             raise SettingsError("workers must be at least 1")
         if bool(self.tls_cert) != bool(self.tls_key):

@@ -1,12 +1,10 @@
 """What the tests of the api plane share: images to push, errors to compare, pages to read."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
 from botocore.exceptions import ClientError
 
@@ -130,13 +128,3 @@ def pages_of(call: Callable[..., dict[str, Any]], member: str, **arguments: Any)
 def all_of(call: Callable[..., dict[str, Any]], member: str, **arguments: Any) -> list[Any]:
     """Every item of a listing."""
     return [item for page in pages_of(call, member, **arguments) for item in page]
-
-
-def execute(data_dir: Path, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """Change or read the database behind a server, for states that no client can make quickly."""
-    connection = apsw.Connection(str(data_dir / "openecr.db"))
-    try:
-        connection.set_busy_timeout(30_000)
-        return connection.execute(sql, tuple(parameters)).fetchall()
-    finally:
-        connection.close()

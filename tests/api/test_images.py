@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import apsw
+import psycopg
 import pytest
 
 from openecr import manifest as kinds
@@ -16,7 +16,6 @@ from tests.api.support import (
     all_of,
     bad_parameter,
     error_of,
-    execute,
     make_image,
     members_of,
     push,
@@ -498,12 +497,7 @@ def test_the_database_refuses_to_lose_a_layer_that_an_image_names(
     server: Server, docker: RegistryClient, repository: str
 ) -> None:
     push(docker, repository, "one", "v1")
-    data_dir: Path = server.data_dir
-
-    with pytest.raises(apsw.ConstraintError):
-        execute(
-            data_dir,
-            "PRAGMA foreign_keys = ON; DELETE FROM layer WHERE repository_key IN"
-            " (SELECT id FROM repository WHERE name = ?)",
-            [repository],
+    with pytest.raises((apsw.ConstraintError, psycopg.errors.ForeignKeyViolation)):
+        server.execute(
+            "DELETE FROM layer WHERE repository_key IN (SELECT id FROM repository WHERE name = :name)", name=repository
         )

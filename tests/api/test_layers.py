@@ -13,7 +13,6 @@ from tests.api.support import (
     bad_parameter,
     denied,
     error_of,
-    execute,
     make_image,
     members_of,
     push,
@@ -122,14 +121,18 @@ def test_asking_for_a_layer_extends_its_promise_once_half_is_gone(
 
     def promised_until_us() -> int:
         return int(
-            execute(server.data_dir, "SELECT promised_until_us FROM layer WHERE digest = ?", [stored(digest)])[0][0]
+            server.rows("SELECT promised_until_us FROM layer WHERE digest = :digest", digest=stored(digest))[0][0]
         )
 
     fresh = promised_until_us()
     check(ecr, repository, digest)
     assert promised_until_us() == fresh
     half_gone = fresh - 13 * 3600 * 1_000_000
-    execute(server.data_dir, "UPDATE layer SET promised_until_us = ? WHERE digest = ?", [half_gone, stored(digest)])
+    server.execute(
+        "UPDATE layer SET promised_until_us = :half_gone WHERE digest = :digest",
+        half_gone=half_gone,
+        digest=stored(digest),
+    )
 
     check(ecr, repository, digest)
 
@@ -141,7 +144,7 @@ def test_a_link_without_image_and_promise_is_over(
 ) -> None:
     image = upload(docker, repository, make_image(f"lapsed {repository}"))
     digest = digest_of(image.layers[0])
-    execute(server.data_dir, "UPDATE layer SET promised_until_us = 1 WHERE digest = ?", [stored(digest)])
+    server.execute("UPDATE layer SET promised_until_us = 1 WHERE digest = :digest", digest=stored(digest))
 
     assert check(ecr, repository, digest)["layers"][0]["layerAvailability"] == "UNAVAILABLE"
     assert error_of(ecr.get_download_url_for_layer, repositoryName=repository, layerDigest=digest) == layer_missing(

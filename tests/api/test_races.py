@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.api.support import ACCOUNT, Image, all_of, execute, make_image, push, push_manifest, upload
+from tests.api.support import ACCOUNT, Image, all_of, make_image, push, push_manifest, upload
 from tests.registry_client import OCI_INDEX, Answer, RegistryClient, digest_of, image_index
 from tests.running import Server
 
@@ -156,7 +156,7 @@ def test_the_same_layer_uploaded_at_once_is_stored_once(
     assert {answer.status for answer in answers} == {201}
     assert docker.pull_blob(repository, digest_of(content)).body == content
     stored = b"\x01" + bytes.fromhex(digest_of(content).removeprefix("sha256:"))
-    linked = execute(server.data_dir, "SELECT COUNT(DISTINCT blob_key), COUNT(*) FROM layer WHERE digest = ?", [stored])
+    linked = server.rows("SELECT COUNT(DISTINCT blob_key), COUNT(*) FROM layer WHERE digest = :digest", digest=stored)
     assert linked == [(1, 1)]
 
 

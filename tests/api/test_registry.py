@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests.api.support import ACCOUNT, bad_parameter, denied, error_of, execute, members_of, push
+from tests.api.support import ACCOUNT, bad_parameter, denied, error_of, members_of, push
 from tests.registry_client import RegistryClient
 from tests.running import OTHER_ACCOUNT, Server, running
 
@@ -212,7 +212,7 @@ def test_an_access_key_that_was_switched_off_ends_its_tokens_too(tmp_path: Path)
         docker = RegistryClient(server.port, server.password())
         assert docker.request("GET", "/v2/").status == 200
 
-        execute(tmp_path, "UPDATE access_key SET active = 0")
+        server.execute("UPDATE access_key SET active = 0")
 
         assert docker.request("GET", "/v2/").error == (403, "DENIED", "Your Authorization Token is invalid.")
         assert error_of(ecr.describe_repositories) == (

@@ -14,7 +14,7 @@ from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteConnection, SqliteDatabase
 from openecr.names import RegistryName
-from tests.api.support import all_of, execute, push
+from tests.api.support import all_of, push
 from tests.registry_client import RegistryClient
 from tests.running import Server
 
@@ -126,15 +126,20 @@ def test_every_image_of_a_large_repository_is_listed_once_in_order(
     ecr: Any, docker: RegistryClient, repository: str, server: Server
 ) -> None:
     push(docker, repository, "template", "template")
-    execute(
-        server.data_dir,
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3500)"
-        " INSERT INTO image (repository_key, digest, media_type, manifest_size_bytes, image_size_bytes, pushed_us,"
-        " ever_tagged, status, manifest) SELECT m.repository_key, unhex('01' || printf('%064x', i)), m.media_type,"
-        " m.manifest_size_bytes, m.image_size_bytes, m.pushed_us + i / 7, 0, 'ACTIVE', m.manifest FROM n, image m"
-        " JOIN repository r ON r.id = m.repository_key WHERE r.name = ?",
-        [repository],
-    )
+
+    def fill(db: Connection) -> None:
+        for number in range(1, 3501):
+            db.run(
+                "INSERT INTO image (repository_key, digest, media_type, manifest_size_bytes, image_size_bytes,"
+                " pushed_us, ever_tagged, status, manifest) SELECT m.repository_key, :digest, m.media_type,"
+                " m.manifest_size_bytes, m.image_size_bytes, m.pushed_us + :later_us, 0, 'ACTIVE', m.manifest"
+                " FROM image m JOIN repository r ON r.id = m.repository_key WHERE r.name = :name AND m.ever_tagged = 1",
+                digest=b"\x01" + number.to_bytes(32, "big"),
+                later_us=number // 7,
+                name=repository,
+            )
+
+    server.write(fill)
 
     listed = all_of(ecr.list_images, "imageIds", repositoryName=repository, maxResults=1000)
     described = all_of(ecr.describe_images, "imageDetails", repositoryName=repository, maxResults=1000)

@@ -10,7 +10,6 @@ from tests.api.support import (
     all_of,
     arn_of,
     error_of,
-    execute,
     make_image,
     push,
     push_manifest,
@@ -127,10 +126,8 @@ def test_an_image_whose_links_lapsed_comes_back_with_its_layers(
     image = push(docker, repository, f"lapsed {repository}", "v1")
     layer = digest_of(image.layers[0])
     ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": "v1"}])
-    execute(
-        server.data_dir,
-        "DELETE FROM layer WHERE repository_key = (SELECT id FROM repository WHERE name = ?)",
-        [repository],
+    server.execute(
+        "DELETE FROM layer WHERE repository_key = (SELECT id FROM repository WHERE name = :name)", name=repository
     )
     gone = docker.request("HEAD", f"{docker.path(repository)}/blobs/{layer}").status
 
@@ -147,10 +144,9 @@ def test_a_layer_that_came_back_is_promised_again(
     image = push(docker, repository, f"promised {repository}", "v1")
     layer = digest_of(image.layers[0])
     ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": "v1"}])
-    execute(
-        server.data_dir,
-        "UPDATE layer SET promised_until_us = 1 WHERE repository_key = (SELECT id FROM repository WHERE name = ?)",
-        [repository],
+    server.execute(
+        "UPDATE layer SET promised_until_us = 1 WHERE repository_key = (SELECT id FROM repository WHERE name = :name)",
+        name=repository,
     )
     undelete(f"{repository}:v1")
 
@@ -283,10 +279,13 @@ def test_an_index_whose_member_left_the_trash_is_refused_and_nothing_changes(
     ecr.batch_delete_image(repositoryName=repository, imageIds=ids)
     purged = b"\x01" + bytes.fromhex(second.digest.removeprefix("sha256:"))
     for statement in (
-        "DELETE FROM trash_layer WHERE trash_key IN (SELECT id FROM trash WHERE digest = ? AND repository_name = ?)",
-        "DELETE FROM trash WHERE digest = ? AND repository_name = ?",
+        (
+            "DELETE FROM trash_layer WHERE trash_key IN"
+            " (SELECT id FROM trash WHERE digest = :digest AND repository_name = :name)"
+        ),
+        "DELETE FROM trash WHERE digest = :digest AND repository_name = :name",
     ):
-        execute(server.data_dir, statement, [purged, repository])
+        server.execute(statement, digest=purged, name=repository)
 
     refused = refusal(f"{repository}:all")
 

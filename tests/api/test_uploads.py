@@ -13,7 +13,6 @@ from tests.api.support import (
     bad_parameter,
     denied,
     error_of,
-    execute,
     members_of,
     repository_missing,
 )
@@ -195,11 +194,7 @@ def test_the_same_layer_goes_into_another_repository_and_is_stored_once(
     complete(ecr, f"{repository}/other", upload_id, digest_of(content))
 
     stored = b"\x01" + hashlib.sha256(content).digest()
-    blobs = execute(
-        server.data_dir,
-        "SELECT COUNT(DISTINCT blob_key), COUNT(*) FROM layer WHERE digest = ?",
-        [stored],
-    )
+    blobs = server.rows("SELECT COUNT(DISTINCT blob_key), COUNT(*) FROM layer WHERE digest = :digest", digest=stored)
     assert blobs == [(1, 2)]
 
 
@@ -240,7 +235,9 @@ def test_two_uploads_of_one_layer_do_not_disturb_each_other(ecr: Any, repository
 def test_an_upload_that_nobody_continued_for_a_day_is_gone(ecr: Any, repository: str, server: Server) -> None:
     upload_id = begin(ecr, repository)
     day_us = 24 * 3600 * 1_000_000
-    execute(server.data_dir, "UPDATE upload SET touched_us = touched_us - ? WHERE upload_id = ?", [day_us, upload_id])
+    server.execute(
+        "UPDATE upload SET touched_us = touched_us - :day_us WHERE upload_id = :id", day_us=day_us, id=upload_id
+    )
 
     assert error_of(put, ecr=ecr, name=repository, upload_id=upload_id, first=0, content=b"x") == upload_missing(
         repository, upload_id

@@ -16,7 +16,7 @@ _numbers = count(1)
 
 @pytest.fixture(scope="session")
 def insider(server: Server) -> Insider:
-    return Insider(server.data_dir)
+    return Insider(server)
 
 
 @pytest.fixture(scope="session")

@@ -1,45 +1,34 @@
 """A test's way into a running server's database and keyring: what no API offers yet, or no client could make."""
 
-import asyncio
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from openecr.access import tokens
-from openecr.data_dir import database_path
 from openecr.db import accounts
 from openecr.db.connection import Connection
-from openecr.db.sqlite import SqliteDatabase
 from openecr.keyring import Keyring, load_root_key, open_keyring
+from tests.running import Server
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Insider:
-    """Reads and changes the data directory of a server that runs."""
+    """Reads and changes what a server that runs has stored."""
 
-    data_dir: Path
+    server: Server
 
     def write(self, change: Callable[[Connection], T]) -> T:
         """Run a change in a transaction of its own."""
-
-        async def once() -> T:
-            database = SqliteDatabase(database_path(self.data_dir))
-            try:
-                return await database.write(change)
-            finally:
-                await database.close()
-
-        return asyncio.run(once())
+        return self.server.write(change)
 
     @property
     def keyring(self) -> Keyring:
         """The deployment's keys, opened."""
-        root = load_root_key(self.data_dir, os.environ, create=False)
+        root = load_root_key(self.server.data_dir, os.environ, create=False)
         return self.write(lambda db: open_keyring(db, root))
 
     def access_key(self, account_id: str) -> str:
@@ -79,4 +68,9 @@ class Insider:
 
     def deactivate(self, access_key_id: str) -> None:
         """Make an access key inactive."""
-        self.write(lambda db: db.run("UPDATE access_key SET active = 0 WHERE access_key_id = :id", id=access_key_id))
+
+        def change(db: Connection) -> None:
+            db.run("UPDATE access_key SET active = 0 WHERE access_key_id = :id", id=access_key_id)
+            db.forget(f"access key {access_key_id}")
+
+        self.write(change)

@@ -156,7 +156,9 @@ class ApiPlane:
 
     async def _answer(self, request: Request, claim: sigv4.Claim, service: Service, receive: Receive) -> Answer:
         deployment = self._waist.deployment
-        signer = await deployment.database.read(lambda db: find_signing_secret(db, claim.access_key_id))
+        signer = await deployment.database.read(
+            lambda db: find_signing_secret(db, claim.access_key_id), consistent=False
+        )
         if signer is None:
             raise UnrecognizedClient
         async with self._bodies.read(receive, _content_length(request)) as body:

@@ -99,7 +99,8 @@ class SigningSecret:
 
 def find_signing_secret(db: Connection, access_key_id: str) -> SigningSecret | None:
     """The active access key of this id, to check a signature with."""
-    row = db.row(
+    row = db.kept_row(
+        _scope(access_key_id),
         "SELECT k.access_key_id, a.account_id, k.sealed_secret FROM access_key k"
         " JOIN principal p ON p.id = k.principal_key JOIN account a ON a.id = p.account_key"
         " WHERE k.access_key_id = :access_key_id AND k.active = 1",
@@ -130,6 +131,11 @@ _KEY_OWNER = (
 
 
 def find_key_owner(db: Connection, access_key_id: str) -> KeyOwner | None:
-    """The principal behind an active access key: read at every request, so that a deleted key ends at once."""
-    row = db.row(_KEY_OWNER, access_key_id=access_key_id)
+    """The principal behind an active access key: asked at every request, so that a deleted key ends at once."""
+    row = db.kept_row(_scope(access_key_id), _KEY_OWNER, access_key_id=access_key_id)
     return None if row is None else KeyOwner(*row)
+
+
+def _scope(access_key_id: str) -> str:
+    """Whoever changes an access key or its principal forgets this scope."""
+    return f"access key {access_key_id}"

@@ -12,6 +12,11 @@ def find(db: Connection, name: str) -> str | None:
     return None if found is None else str(found[0])
 
 
+def lock(db: Connection) -> None:
+    """Wait until no other transaction that locks the deployment runs; held until this one ends."""
+    db.locked_row("deployment", "SELECT value FROM deployment WHERE name = 'oldest_reader'")
+
+
 def put(db: Connection, name: str, value: str) -> None:
     """Store a fact."""
     db.run(

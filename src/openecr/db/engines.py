@@ -1,19 +1,43 @@
-"""Which engine a deployment's metadata is in, and how it is opened: one line an engine."""
+"""Which engine a deployment's metadata is in, how it is opened and moved forward: one line an engine."""
 
 from pathlib import Path
 
-from openecr.data_dir import database_path
+from openecr.data_dir import database_path, primary_path
 from openecr.db import deployment
-from openecr.db.connection import Database, DatabaseUnusable
+from openecr.db.connection import Database
+from openecr.db.migrations import migrate, migrate_postgres
+from openecr.db.postgres import PostgresDatabase
 from openecr.db.sqlite import SqliteConnection, SqliteDatabase, host_clock_us
 from openecr.settings import Settings
+
+
+def migrate_database(settings: Settings) -> int:
+    """Bring a deployment's database to this release's schema; the number of migrations applied.
+
+    Raises:
+        DatabaseUnusable: it cannot be reached, or a newer release changed it beyond what this one can use.
+    """
+    if settings.database is None:
+        return migrate(database_path(settings.data_dir))
+    return migrate_postgres(settings.database)
 
 
 async def open_database(settings: Settings) -> Database:
     """The database of a deployment that was migrated, with leases and due times on the clock that it stored."""
     if settings.database is None:
         return open_embedded(database_path(settings.data_dir))
-    raise DatabaseUnusable(f"openecr has no engine for {settings.database}")
+    return await open_shared(settings)
+
+
+async def open_shared(settings: Settings) -> PostgresDatabase:
+    """The PostgreSQL database, on its clock."""
+    database = await PostgresDatabase(
+        settings.database or "",
+        connections=settings.database_connections,
+        memory=primary_path(settings.data_dir),
+    ).start()
+    database.shift_clock(await database.read(deployment.clock_offset_us))
+    return database
 
 
 def open_embedded(path: Path) -> SqliteDatabase:

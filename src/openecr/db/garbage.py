@@ -52,7 +52,11 @@ def end_link(db: Connection, layer_key: int, blob_key: int, now_us: int) -> bool
 
 
 def note_unheld(db: Connection, blob_key: int, now_us: int) -> None:
-    """Remember since when nothing holds a blob, if nothing does: called where a holder of it just went."""
+    """Remember since when nothing holds a blob, if nothing does: called where a holder of it just went.
+
+    The row is held first: of two transactions that end the last two holders at once, the second sees the first's end.
+    """
+    db.locked_row("blob", "SELECT id FROM blob WHERE id = :key", key=blob_key)
     db.run(f"UPDATE blob SET unheld_us = :now_us WHERE id = :key{_UNHELD}", key=blob_key, now_us=now_us)
 
 
@@ -65,7 +69,11 @@ def unheld_blobs(db: Connection, until_us: int, most: int) -> list[int]:
 
 
 def condemn(db: Connection, blob_key: int, until_us: int, now_us: int) -> int | None:
-    """Turn an unheld blob's row into its object's tombstone; the bytes given back, None where something holds it."""
+    """Turn an unheld blob's row into its object's tombstone; the bytes given back, None where something holds it.
+
+    The row is held against new links first, so that what the next statement sees is still so when it goes.
+    """
+    db.locked_row("blob", "SELECT id FROM blob WHERE id = :key", against_references=True, key=blob_key)
     found = db.row(
         f"SELECT object_id, size_bytes FROM blob WHERE id = :key AND unheld_us <= :until_us{_UNHELD}",
         key=blob_key,

@@ -60,9 +60,25 @@ def pull_by_tag(db: Connection, registry: RegistryName, name: str, tag: str) -> 
 
 
 def pull_by_digest(db: Connection, registry: RegistryName, name: str, digest: bytes) -> PulledImage | None:
-    """The image of a digest, in one statement."""
-    found = db.row(_PULL_BY_DIGEST, account_id=registry.account_id, region=registry.region, name=name, digest=digest)
+    """The image of a digest, in one statement; it never changes, so it may be kept until it is deleted."""
+    found = db.kept_row(
+        _scope(registry, name),
+        _PULL_BY_DIGEST,
+        account_id=registry.account_id,
+        region=registry.region,
+        name=name,
+        digest=digest,
+    )
     return None if found is None else PulledImage(*found)
+
+
+def forget_pulled(db: Connection, registry: RegistryName, name: str) -> None:
+    """Images of a repository go, or are served no more: what was kept for pulls by digest is false."""
+    db.forget(_scope(registry, name))
+
+
+def _scope(registry: RegistryName, name: str) -> str:
+    return f"repository {registry}/{name}"
 
 
 _COLUMNS = (

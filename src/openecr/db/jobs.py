@@ -10,8 +10,7 @@ backlog. A key (``dedup``) has at most one ready and one running row, by two uni
 work that has not started, and never runs twice at once. Whoever runs a job holds it by (worker, attempt) until the
 lease ends; every change of a running row names them, so that a worker which lost its lease changes nothing.
 
-Instants come from ``Connection.clock_us``. On PostgreSQL the inner SELECT of ``claim`` takes ``FOR UPDATE SKIP
-LOCKED``; here writers are serial.
+Instants come from ``Connection.clock_us``. Where several claim at once, each takes rows that no other holds.
 """
 
 from collections.abc import Sequence
@@ -71,20 +70,27 @@ def claim(db: Connection, *, queue: str, kinds: Sequence[str], worker: str, leas
     """
     names = {f"kind_{number}": kind for number, kind in enumerate(kinds)}
     listed = ", ".join(f":{name}" for name in names)
-    rows = db.rows(
-        "UPDATE job SET state = 'running', worker = :worker, attempt = attempt + 1, lease_until_us = :lease_until_us,"
-        " error = NULL WHERE id IN (SELECT j.id FROM job j WHERE j.queue = :queue AND j.state = 'ready'"
+    free = db.free_rows(
+        "j",
+        "SELECT j.id FROM job j WHERE j.queue = :queue AND j.state = 'ready'"
         f" AND j.due_us <= :now_us AND j.kind IN ({listed}) AND NOT EXISTS (SELECT 1 FROM job r WHERE r.queue = j.queue"
-        " AND r.dedup = j.dedup AND r.state = 'running') ORDER BY j.due_us, j.id LIMIT :most)"
-        f" RETURNING {_COLUMNS}",
+        " AND r.dedup = j.dedup AND r.state = 'running') ORDER BY j.due_us, j.id LIMIT :most",
         queue=queue,
-        worker=worker,
-        lease_until_us=db.clock_us() + lease_us,
         now_us=db.clock_us(),
         most=most,
         **names,
     )
-    return sorted((_record(row) for row in rows), key=lambda job: (job.due_us, job.id))
+    taken = [
+        db.row(
+            "UPDATE job SET state = 'running', worker = :worker, attempt = attempt + 1,"
+            f" lease_until_us = :lease_until_us, error = NULL WHERE id = :id RETURNING {_COLUMNS}",
+            id=job_id,
+            worker=worker,
+            lease_until_us=db.clock_us() + lease_us,
+        )
+        for (job_id,) in free
+    ]
+    return [_record(row) for row in taken if row is not None]
 
 
 def next_due_us(db: Connection, queue: str) -> int | None:

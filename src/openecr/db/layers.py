@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from openecr.db.connection import Connection
+from openecr.db.connection import Connection, Raced
 from openecr.names import RegistryName
 
 _LINK_LIVES = "(l.promised_until_us > :now_us OR EXISTS (SELECT 1 FROM image_layer il WHERE il.layer_key = l.id))"
@@ -97,7 +97,11 @@ def insert_blob(
     digests: Sequence[bytes],
     now_us: int,
 ) -> Blob:
-    """Make durable bytes visible under their digests."""
+    """Make durable bytes visible under their digests, of which the sha256 comes first.
+
+    Raises:
+        Raced: another transaction made the same bytes visible meanwhile.
+    """
     found = db.row(
         "INSERT INTO blob (registry_key, encryption_key, object_id, cipher, size_bytes, created_us)"
         " VALUES (:registry_key, :encryption_key, :object_id, 'none', :size_bytes, :now_us) RETURNING id",
@@ -110,19 +114,22 @@ def insert_blob(
     assert found is not None  # noqa: S101 - RETURNING answers with the row
     blob = Blob(int(found[0]), object_id, size_bytes)
     for digest in digests:
-        add_digest(db, registry_key, encryption_key, digest, blob.key)
+        if not add_digest(db, registry_key, encryption_key, digest, blob.key) and digest == digests[0]:
+            raise Raced
     return blob
 
 
-def add_digest(db: Connection, registry_key: int, encryption_key: str, digest: bytes, blob_key: int) -> None:
-    """Give a blob one more digest; one it has is no error."""
-    db.run(
-        "INSERT INTO blob_digest (registry_key, encryption_key, digest, blob_key)"
-        " VALUES (:registry_key, :encryption_key, :digest, :blob_key) ON CONFLICT DO NOTHING",
-        registry_key=registry_key,
-        encryption_key=encryption_key,
-        digest=digest,
-        blob_key=blob_key,
+def add_digest(db: Connection, registry_key: int, encryption_key: str, digest: bytes, blob_key: int) -> bool:
+    """Give a blob one more digest; False where a blob has it."""
+    return bool(
+        db.run(
+            "INSERT INTO blob_digest (registry_key, encryption_key, digest, blob_key)"
+            " VALUES (:registry_key, :encryption_key, :digest, :blob_key) ON CONFLICT DO NOTHING",
+            registry_key=registry_key,
+            encryption_key=encryption_key,
+            digest=digest,
+            blob_key=blob_key,
+        )
     )
 
 

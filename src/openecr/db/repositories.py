@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from openecr.db import images
 from openecr.db.connection import Connection, Row
@@ -44,9 +45,10 @@ _LIST = (
 )
 
 
-def find(db: Connection, registry: RegistryName, name: str) -> Repository | None:
-    """The repository of this name."""
-    found = db.row(_FIND, account_id=registry.account_id, region=registry.region, name=name)
+def find(db: Connection, registry: RegistryName, name: str, *, lock: bool = False) -> Repository | None:
+    """The repository of this name; locked, no other decision that locks it runs until this transaction ends."""
+    wanted: dict[str, Any] = {"account_id": registry.account_id, "region": registry.region, "name": name}
+    found = db.locked_row("r", _FIND, **wanted) if lock else db.row(_FIND, **wanted)
     return None if found is None else _record(found)
 
 

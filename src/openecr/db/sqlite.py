@@ -64,6 +64,21 @@ class SqliteConnection:
         self._raw.execute(sql, params).fetchall()
         return self._raw.changes()
 
+    def kept_row(self, scope: str, sql: str, **params: Any) -> Row | None:  # noqa: ARG002 - nothing is kept
+        """The first row: a read costs less than keeping what it found true."""
+        return self.row(sql, **params)
+
+    def locked_row(self, of: str, sql: str, *, against_references: bool = False, **params: Any) -> Row | None:  # noqa: ARG002
+        """The first row: writers are serial, so nobody else changes it."""
+        return self.row(sql, **params)
+
+    def free_rows(self, of: str, sql: str, **params: Any) -> list[Row]:  # noqa: ARG002
+        """The rows: writers are serial, so nobody else holds any."""
+        return self.rows(sql, **params)
+
+    def forget(self, scope: str) -> None:
+        """Nothing is kept."""
+
     def clock_us(self) -> int:
         """The clock that the database was opened with."""
         return self._clock_us()
@@ -134,7 +149,11 @@ class SqliteDatabase:
         """The clock that leases and due times compare against, µs UTC."""
         return self._clock_us()
 
-    async def read(self, decide: Callable[[Connection], T]) -> T:
+    def trouble(self) -> str | None:
+        """An embedded database is where the server is."""
+        return None
+
+    async def read(self, decide: Callable[[Connection], T], *, consistent: bool = True) -> T:  # noqa: ARG002
         """Run a bounded read in one snapshot, inline: it is over before anything else on the loop runs."""
         self._reader.rows("BEGIN")
         try:

@@ -25,7 +25,7 @@ from openecr.services.ecr.registry import is_served
 _MOST_TOKENS = 4096
 
 
-@decision("ecr:GetAuthorizationToken", writes=False, resources=no_resource)
+@decision("ecr:GetAuthorizationToken", writes=False, resources=no_resource, consistent=False)
 def ping(_call: Call) -> None:
     """``GET /v2/``: the waist found the caller, which is all that is asked."""
 

@@ -1,5 +1,6 @@
 """What the parent does before anything serves: lock, migrate, keys, the account and its administrator, the clock."""
 
+import asyncio
 import base64
 import re
 import secrets
@@ -10,8 +11,7 @@ from dataclasses import dataclass
 from openecr import data_dir
 from openecr.db import accounts, deployment
 from openecr.db.connection import Connection
-from openecr.db.migrations import migrate
-from openecr.db.sqlite import SqliteDatabase
+from openecr.db.engines import migrate_database, open_database
 from openecr.keyring import Keyring, create_missing_keys, load_root_key, open_keyring
 from openecr.processes.lock import ServeLock
 from openecr.settings import Settings, SettingsError
@@ -48,10 +48,9 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
     offset_us = None if settings.clock is None else clock_offset_us(settings.clock)
     data_dir.create(settings.data_dir)
     lock = ServeLock.take(settings.data_dir)
-    path = data_dir.database_path(settings.data_dir)
-    migrate(path)
+    await asyncio.to_thread(migrate_database, settings)
     data_dir.blobs_path(settings.data_dir).mkdir(exist_ok=True, mode=0o700)
-    database = SqliteDatabase(path)
+    database = await open_database(settings)
     try:
         fresh = await database.read(lambda db: db.row("SELECT 1 FROM deployment_key") is None)
         # A root key is made for a new deployment only: a lost one must not be replaced in silence.
@@ -59,10 +58,13 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
         now_us = time.time_ns() // 1000
 
         def fill(db: Connection) -> tuple[bool, int]:
+            # Of several servers that start on an empty database at once, one fills it and the others find it full.
+            deployment.lock(db)
             is_new = deployment.find(db, CREATED_US) is None
             if is_new:
                 deployment.put(db, CREATED_US, str(now_us))
             shift_us = _set_clock(db, settings, offset_us, is_new=is_new)
+            open_keyring(db, root)
             create_missing_keys(db, root, now_us)
             if accounts.find(db, settings.account_id) is None:
                 create_account(db, open_keyring(db, root), settings.account_id, now_us)

@@ -1,4 +1,4 @@
-"""Move a database forward, one numbered SQL file at a time, under the write lock.
+"""Move a database forward, one numbered SQL file at a time, under a lock.
 
 A file is one text for every engine; ``{key}``, ``{bytes}`` and ``{table}`` are the dialect's words, and
 BIGINT is INTEGER on SQLite, whose integers have 64 bits and whose strict tables know no other name. Adjacent releases
@@ -11,7 +11,11 @@ import fcntl
 import os
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
+import psycopg
+
+from openecr.db import postgres_text
 from openecr.db.connection import DatabaseUnusable
 from openecr.db.sqlite import SqliteConnection, write_lock_path
 
@@ -21,6 +25,13 @@ SQLITE_WORDS = {
     "{table}": "STRICT",
     "BIGINT": "INTEGER",
 }
+
+_POSTGRES_LOCK = 0x6F70656E656372
+"""openecr, in ASCII: whoever migrates holds the advisory lock of this number."""
+_OLDEST_READER = "SELECT value FROM deployment WHERE name = 'oldest_reader'"
+_PUT_VERSION = (
+    "INSERT INTO deployment (name, value) VALUES ('schema', %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
 
 
 def migrate(path: Path) -> int:
@@ -46,6 +57,42 @@ def migrations() -> list[str]:
     return [(folder / name).read_text() for name in names]
 
 
+def migrate_postgres(url: str) -> int:
+    """Bring a PostgreSQL database to this release's schema; the number of migrations applied.
+
+    One transaction for all of them, under a lock that servers which start at the same moment wait for. The number that
+    SQLite keeps in its header is a fact of the deployment here.
+
+    Raises:
+        DatabaseUnusable: it cannot be reached, or a newer release changed it beyond what this one can use.
+    """
+    texts = migrations()
+    try:
+        with psycopg.connect(url, connect_timeout=10) as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_POSTGRES_LOCK,))
+            done = _postgres_version(connection)
+            if done > len(texts):
+                oldest = connection.execute(_OLDEST_READER).fetchone()
+                _require_readable(None if oldest is None else oldest[0], "the database", done, len(texts))
+                return 0
+            for text in texts[done:]:
+                connection.execute(postgres_text.render(text).encode())
+            if done < len(texts):
+                connection.execute(_PUT_VERSION, (str(len(texts)),))
+            return len(texts) - done
+    except psycopg.Error as error:
+        told = " ".join(str(error).split())
+        raise DatabaseUnusable(f"the database cannot be moved forward: {told}; check --database") from None
+
+
+def _postgres_version(connection: psycopg.Connection[tuple[Any, ...]]) -> int:
+    found = connection.execute("SELECT to_regclass('deployment') IS NOT NULL").fetchone()
+    if not (found and found[0]):
+        return 0
+    version = connection.execute("SELECT value FROM deployment WHERE name = 'schema'").fetchone()
+    return int(version[0]) if version else 0
+
+
 def render(text: str) -> str:
     """A migration in SQLite's words."""
     for word, meaning in SQLITE_WORDS.items():
@@ -58,7 +105,8 @@ def _migrate_locked(path: Path, texts: list[str]) -> int:
     try:
         done = _version(connection)
         if done > len(texts):
-            _require_readable(connection, path, done, len(texts))
+            found = connection.row(_OLDEST_READER)
+            _require_readable(None if found is None else found[0], f"the database {path}", done, len(texts))
             return 0
         for number, text in enumerate(texts[done:], start=done + 1):
             connection.script(f"BEGIN IMMEDIATE;\n{render(text)};\nPRAGMA user_version = {number};\nCOMMIT")
@@ -67,15 +115,13 @@ def _migrate_locked(path: Path, texts: list[str]) -> int:
         connection.close()
 
 
-def _require_readable(connection: SqliteConnection, path: Path, made_by: int, known: int) -> None:
+def _require_readable(oldest_reader: str | None, which: str, made_by: int, known: int) -> None:
     """Refuse a newer database that this release must not touch."""
-    found = connection.row("SELECT value FROM deployment WHERE name = 'oldest_reader'")
-    # The first releases put their own version there, which every later one may read.
-    oldest = 1 if found is not None and not str(found[0]).isdigit() else int(found[0]) if found else known + 1
+    # The first release put its own version there; its schema is the first.
+    oldest = int(oldest_reader) if oldest_reader is not None and oldest_reader.isdigit() else 1
     if oldest > known:
         raise DatabaseUnusable(
-            f"the database {path} was made by a newer openecr (schema {made_by}, this one knows {known}); "
-            "start that release"
+            f"{which} was made by a newer openecr (schema {made_by}, this one knows {known}); start that release"
         )
 
 

@@ -61,6 +61,7 @@ def _untag(call: Call, repository: Repository, image: Image, tag: str, reason: s
 def _remove(call: Call, repository: Repository, image: Image, tags: list[str], reason: str) -> Deleted:
     _to_trash(call, repository, image, trash.IMAGE, tags, reason)
     images.delete(call.db, image.key)
+    images.forget_pulled(call.db, repository.registry, repository.name)
     digest = {"imageDigest": str(Digest(image.digest))}
     return Deleted([digest | {"imageTag": tag} for tag in tags] or [digest])
 

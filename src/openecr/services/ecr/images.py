@@ -229,7 +229,7 @@ def pull(
     return _acceptable(call, repository_name, registry_id, pulled, accepted)
 
 
-pull_image = decision("ecr:BatchGetImage", writes=False)(pull)
+pull_image = decision("ecr:BatchGetImage", writes=False, consistent=False)(pull)
 """``GET`` and ``HEAD /v2/{name}/manifests/{reference}``."""
 
 

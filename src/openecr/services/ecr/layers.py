@@ -51,7 +51,7 @@ def _promise(
     call: Call, *, repository_name: str, digests: tuple[Digest, ...], registry_id: str | None = None
 ) -> dict[Digest, Told]:
     """Extend the promises of the layers that are still there, in a committed write before the answer."""
-    repository = require(call, repository_name, registry_id)
+    repository = require(call, repository_name, registry_id, lock=False)
     now_us = call.db.clock_us()
     kept: dict[Digest, Told] = {}
     for digest in digests:
@@ -122,7 +122,7 @@ def locate(call: Call, *, repository_name: str, digest: Digest, registry_id: str
     return layer_urls.presign(call.deployment.keyring, layer.object_id, digest, expires_us)
 
 
-locate_layer = decision("ecr:GetDownloadUrlForLayer", writes=False)(locate)
+locate_layer = decision("ecr:GetDownloadUrlForLayer", writes=False, consistent=False)(locate)
 """``GET /v2/{name}/blobs/{digest}``."""
 
 

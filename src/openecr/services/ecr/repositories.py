@@ -23,10 +23,16 @@ from openecr.services.ecr.pages import Names, page
 AWS_MANAGED_KEY = "aws/ecr"
 
 
-def require(call: Call, repository_name: str, registry_id: str | None = None) -> Repository:
-    """The repository, or ECR's error."""
+def require(
+    call: Call, repository_name: str, registry_id: str | None = None, *, lock: bool | None = None
+) -> Repository:
+    """The repository, or ECR's error.
+
+    Args:
+        lock: whether decisions on this repository wait for each other: where they write, unless said otherwise.
+    """
     registry = call.registry(registry_id)
-    found = repositories.find(call.db, registry, repository_name)
+    found = repositories.find(call.db, registry, repository_name, lock=call.writes if lock is None else lock)
     if found is None:
         raise RepositoryNotFound(repository=repository_name, registry_id=registry.account_id)
     return found
@@ -123,6 +129,7 @@ def delete_repository(
         reason="DeleteRepository",
     )
     repositories.move_to_trash(call.db, repository.key, call.now_us)
+    images.forget_pulled(call.db, repository.registry, repository.name)
     return answer
 
 

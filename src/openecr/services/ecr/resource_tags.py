@@ -58,7 +58,7 @@ def _require_by_arn(call: Call, resource_arn: str) -> Repository:
     if named is None or named[0].region != call.registry().region:
         raise InvalidParameter(parameter="resourceArn", constraint="Invalid ARN")
     registry, name = named
-    found = repositories.find(call.db, registry, name)
+    found = repositories.find(call.db, registry, name, lock=call.writes)
     if found is None:
         raise RepositoryNotFound(repository=name, registry_id=registry.account_id)
     return found

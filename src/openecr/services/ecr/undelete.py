@@ -114,7 +114,7 @@ def undelete(
         raise UndeleteRefused(f"{wanted} left the trash a moment ago; look at what is there, then try again")
     if trashed.kind == trash.REPOSITORY:
         return _undelete_repository(db, registry, trashed, new_name or trashed.repository_name)
-    repository = repositories.find(db, registry, trashed.repository_name)
+    repository = repositories.find(db, registry, trashed.repository_name, lock=True)
     if repository is None:
         raise UndeleteRefused(
             f"the repository {trashed.repository_name} does not exist; take it out of the trash with "

@@ -121,7 +121,7 @@ def _keep_bytes(
         encryption_key=repository.encryption_key,
         object_id=object_id,
         size_bytes=size_bytes,
-        digests=[digest.stored for digest in digests],
+        digests=[digest.stored for digest in sorted(digests, key=lambda digest: digest != sha256)],
         now_us=call.db.clock_us(),
     )
 

@@ -30,7 +30,7 @@ DISCARD_AFTER_US = 3600 * 1_000_000
 @decision("ecr:InitiateLayerUpload", writes=True)
 def begin(call: Call, *, repository_name: str, upload_id: str, registry_id: str | None = None) -> str:
     """Open an upload; its id."""
-    repository = require(call, repository_name, registry_id)
+    repository = require(call, repository_name, registry_id, lock=False)
     uploads.insert(
         call.db,
         upload_id=upload_id,
@@ -58,7 +58,7 @@ def cancel(call: Call, *, repository_name: str, upload_id: str, registry_id: str
 
 def require_upload(call: Call, repository_name: str, upload_id: str, registry_id: str | None) -> Upload:
     """An open upload of this repository and this principal; anyone else's is not there."""
-    require(call, repository_name, registry_id)
+    require(call, repository_name, registry_id, lock=False)
     registry = call.registry(registry_id)
     upload = uploads.find(call.db, registry, repository_name, upload_id)
     expired_us = call.db.clock_us() - call.settings.upload_expiry_seconds * 1_000_000

@@ -1,0 +1,425 @@
+"""Metadata of many servers: PostgreSQL through psycopg, one thread a connection.
+
+A decision runs in a thread that holds a connection of its own. What counts is round trips, so a read that needs no
+snapshot is its statements and nothing else, and rows that may be kept (``kept_row``) are answered from memory on the
+event loop, inside a lease that ``postgres_watch`` renews.
+
+A write is READ COMMITTED. What races is ordered by row locks that decisions take (``locked_row``) and by foreign keys
+and unique keys; a decision that such a race undid runs again. So does one whose connection broke, unless its commit was
+under way: then the transaction's own number says what became of it, so that nothing is lost and nothing done twice.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import psycopg
+import structlog
+from psycopg import errors as pg
+
+from openecr.db.connection import Connection, Database, DatabaseUnusable, Raced, Row
+from openecr.db.kept_rows import SETTLE_SECONDS, KeptRows
+from openecr.db.postgres_text import adapt, numbered
+from openecr.db.postgres_watch import Primary, Watch
+from openecr.errors import DatabaseAway, StorageFull
+
+T = TypeVar("T")
+log = structlog.get_logger("openecr.db")
+
+PATIENCE_SECONDS = 10.0
+"""How long a decision waits for a database that restarts or fails over before its client is told."""
+FATE_SECONDS = 25.0
+"""How long the end of a transaction is asked for whose commit was cut; the server ends an idle one sooner."""
+_MOST_RACES = 10
+_STUCK_SECONDS = 30.0
+_BEGIN_WRITE = (
+    b"BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '30s';"
+    b" SET LOCAL idle_in_transaction_session_timeout = '15s'; SELECT pg_current_xact_id()::text::bigint"
+)
+_BEGIN_READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s'"
+_KEEPALIVE: dict[str, Any] = {
+    "connect_timeout": 4,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 12_000,
+}
+
+_RACED = (
+    pg.SerializationFailure,
+    pg.DeadlockDetected,
+    pg.ForeignKeyViolation,
+    pg.UniqueViolation,
+    pg.LockNotAvailable,
+    Raced,
+)
+_UNPREPARED = (pg.InvalidSqlStatementName, pg.DuplicatePreparedStatement)
+"""A pooler handed out another connection than the one that the statement was prepared on."""
+_NOT_THERE = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    pg.AdminShutdown,
+    pg.CrashShutdown,
+    pg.CannotConnectNow,
+    pg.ReadOnlySqlTransaction,
+    pg.IdleInTransactionSessionTimeout,
+)
+
+
+class Cold(Exception):
+    """A read asks for something that is not kept in memory: it has to go to the database."""
+
+
+class PostgresConnection:
+    """An open transaction, or a read without one."""
+
+    def __init__(self, session: "_Session", database: "PostgresDatabase", transaction_id: int | None = None) -> None:
+        self._session = session
+        self._database = database
+        self._transaction_id = transaction_id
+        self._epoch = database.kept.epoch
+        self.forgets = False
+
+    def rows(self, sql: str, **params: Any) -> list[Row]:
+        """Every row of a query."""
+        return self._session.execute(sql, params).fetchall()
+
+    def row(self, sql: str, **params: Any) -> Row | None:
+        """The first row, or None."""
+        return self._session.execute(sql, params).fetchone()
+
+    def run(self, sql: str, **params: Any) -> int:
+        """Run a change; the number of rows it touched."""
+        return self._session.execute(sql, params).rowcount
+
+    def kept_row(self, scope: str, sql: str, **params: Any) -> Row | None:
+        """The first row, kept in memory for the next read that asks; a row that is not there is not kept."""
+        found = self.row(sql, **params)
+        if found is not None and self._transaction_id is None:
+            self._database.kept.keep(_kept_key(sql, params), scope, found, self._epoch)
+        return found
+
+    def locked_row(self, of: str, sql: str, *, against_references: bool = False, **params: Any) -> Row | None:
+        """The first row, held against other writers until the transaction ends."""
+        strength = "UPDATE" if against_references else "NO KEY UPDATE"
+        return self.row(f"{sql} FOR {strength} OF {of}", **params)
+
+    def free_rows(self, of: str, sql: str, **params: Any) -> list[Row]:
+        """The rows that no other transaction holds, held until this one ends."""
+        return self.rows(f"{sql} FOR UPDATE OF {of} SKIP LOCKED", **params)
+
+    def forget(self, scope: str) -> None:
+        """What is kept under this scope is false once this transaction commits."""
+        self.forgets = True
+        self.run(
+            "INSERT INTO forgotten (scope, transaction_id, forgotten_us) VALUES (:scope, :transaction_id, :now_us)",
+            scope=scope,
+            transaction_id=self._transaction_id,
+            now_us=self.clock_us(),
+        )
+
+    def clock_us(self) -> int:
+        """The database's clock."""
+        return self._database.clock_us()
+
+
+class _WarmConnection:
+    """A read on the event loop: answers what is kept in memory, and nothing else."""
+
+    def __init__(self, database: "PostgresDatabase") -> None:
+        self._database = database
+
+    def kept_row(self, scope: str, sql: str, **params: Any) -> Row | None:  # noqa: ARG002 - the scope is the keeper's
+        """A row that is kept."""
+        found = self._database.kept.find(_kept_key(sql, params))
+        if found is None:
+            raise Cold
+        return found
+
+    def _cold(self, *_: Any, **__: Any) -> Any:
+        raise Cold
+
+    rows = row = run = locked_row = free_rows = forget = _cold
+
+    def clock_us(self) -> int:
+        """The database's clock."""
+        return self._database.clock_us()
+
+
+class _Session:
+    """One thread's connection."""
+
+    def __init__(self, url: str, primary: Primary, *, prepares: bool) -> None:
+        self._raw = psycopg.connect(url, autocommit=True, **_KEEPALIVE)
+        try:
+            adapt(self._raw.adapters)
+            self._raw.prepare_threshold = 1 if prepares else None
+            self._cursor = psycopg.RawCursor(self._raw)
+            self._cursor.format = psycopg.pq.Format.BINARY
+            self._script = psycopg.RawCursor(self._raw)
+            """Several statements in one round trip; PostgreSQL answers those in text only."""
+            primary.require(self._raw)
+        except BaseException:
+            self._raw.close()
+            raise
+        self.busy_since: float | None = None
+
+    def execute(self, sql: str, params: dict[str, Any]) -> psycopg.RawCursor[Row]:
+        """Run a portable text."""
+        text, names = numbered(sql)
+        return self._cursor.execute(text, [params[name] for name in names])
+
+    def begin_write(self) -> int:
+        """Begin a transaction; its number."""
+        self._script.execute(_BEGIN_WRITE)
+        while self._script.nextset():
+            pass
+        found = self._script.fetchone()
+        assert found is not None  # noqa: S101 - the statement selects one value
+        return int(found[0])
+
+    def begin_read(self) -> None:
+        """Begin a read of one snapshot."""
+        self._script.execute(_BEGIN_READ)
+
+    def end(self, *, commit: bool) -> None:
+        """End the transaction."""
+        self._script.execute(b"COMMIT" if commit else b"ROLLBACK")
+
+    def fate(self, transaction_id: int) -> str | None:
+        """What became of a transaction: committed, aborted, in progress, or None where it is long past."""
+        found = self._cursor.execute(b"SELECT pg_xact_status($1::bigint::text::xid8)", [transaction_id]).fetchone()
+        return None if found is None else found[0]
+
+    def cut(self) -> None:
+        """Break the connection from another thread: whoever waits on it is told at once."""
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._raw.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go."""
+        with contextlib.suppress(psycopg.Error):
+            self._raw.close()
+
+
+class PostgresDatabase:
+    """One process's view of the shared database."""
+
+    def __init__(self, url: str, *, connections: int, memory: Path | None, clock_offset_us: int = 0) -> None:
+        self._url = url
+        self._prepares = True
+        self._clock_offset_us = clock_offset_us
+        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="openecr-database")
+        self._mine = threading.local()
+        self._sessions: set[_Session] = set()
+        self._closed = False
+        self._away_since: float | None = None
+        self.kept = KeptRows()
+        self._warm: Connection = _WarmConnection(self)
+        self._primary = Primary(memory)
+        self._watch = Watch(self._connect, self._primary, self.kept, self._cut_stuck)
+
+    async def start(self) -> "PostgresDatabase":
+        """Reach the database once, so that its clock is known; a command is told at once where it cannot be."""
+        try:
+            await asyncio.to_thread(self._watch.look)
+        except psycopg.Error as error:
+            await self.close()
+            raise DatabaseUnusable(
+                f"the database {shown(self._url)} cannot be used: {_sentence(error)}; check --database"
+            ) from None
+        self._watch.start()
+        return self
+
+    def clock_us(self) -> int:
+        """The database's clock, as of the last look at it: µs UTC."""
+        return self._watch.clock_us() + self._clock_offset_us
+
+    def shift_clock(self, offset_us: int) -> None:
+        """Move the clock, for a deployment that was created with ``--clock``."""
+        self._clock_offset_us = offset_us
+
+    def trouble(self) -> str | None:
+        """Why this server should get no requests, or None."""
+        return self._watch.trouble()
+
+    async def read(self, decide: Callable[[Connection], T], *, consistent: bool = True) -> T:
+        """Run a bounded read; from memory where it may be and all of it is kept."""
+        if not consistent:
+            with contextlib.suppress(Cold):
+                return decide(self._warm)
+        return await self._in_thread(lambda: self._read(decide, consistent=consistent))
+
+    async def write(self, decide: Callable[[Connection], T]) -> T:
+        """Run a decision in a write transaction; returns after the durable commit, and after no server uses what it
+        made false."""
+        result, forgets = await self._in_thread(lambda: self._write(decide))
+        if forgets:
+            await asyncio.sleep(SETTLE_SECONDS)
+        return result
+
+    async def close(self) -> None:
+        """Finish what runs, then close."""
+        self._closed = True
+        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._watch.stop)
+        for session in list(self._sessions):
+            session.close()
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise DatabaseUnusable("the database is closed: this process is ending")
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _read(self, decide: Callable[[Connection], T], *, consistent: bool) -> T:
+        def once(session: _Session) -> T:
+            if not consistent:
+                return decide(PostgresConnection(session, self))
+            session.begin_read()
+            result = decide(PostgresConnection(session, self))
+            session.end(commit=True)
+            return result
+
+        return self._again_where_away(once)
+
+    def _write(self, decide: Callable[[Connection], T]) -> tuple[T, bool]:
+        for race in range(_MOST_RACES):
+            try:
+                return self._again_where_away(lambda session: self._transact(session, decide))
+            except _RACED:
+                if race == _MOST_RACES - 1:
+                    raise
+                time.sleep(random.uniform(0.001, 0.01) * (race + 1))  # noqa: S311 - spreads racers, guards nothing
+        raise AssertionError("unreachable")
+
+    def _transact(self, session: _Session, decide: Callable[[Connection], T]) -> tuple[T, bool]:
+        transaction_id = session.begin_write()
+        connection = PostgresConnection(session, self, transaction_id)
+        result = decide(connection)
+        try:
+            session.end(commit=True)
+        except _NOT_THERE:
+            if not self._was_committed(transaction_id):
+                raise
+        return result, connection.forgets
+
+    def _was_committed(self, transaction_id: int) -> bool:
+        """What became of a transaction whose commit was cut: asked until the database knows."""
+        self._drop_session()
+        deadline = time.monotonic() + FATE_SECONDS
+        while True:
+            try:
+                fate = self._session().fate(transaction_id)
+            except _NOT_THERE as error:
+                self._drop_session()
+                if time.monotonic() > deadline:
+                    log.error("end of a transaction unknown", transaction_id=transaction_id, reason=_sentence(error))
+                    raise DatabaseAway from error
+            else:
+                if fate != "in progress":
+                    return fate == "committed"
+                if time.monotonic() > deadline:
+                    raise DatabaseAway
+            time.sleep(0.1)
+
+    def _again_where_away(self, work: Callable[[_Session], T]) -> T:
+        """Run on this thread's connection, again on a new one where it breaks, for as long as the client waits."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            session: _Session | None = None
+            try:
+                session = self._session()
+                session.busy_since = time.monotonic()
+                result = work(session)
+            except _UNPREPARED:
+                # Behind a pooler that knows no prepared statements: from now on this process prepares none.
+                self._prepares = False
+                self._drop_session()
+                log.warning("prepared statements are off", reason="the connection pooler does not keep them")
+            except pg.DiskFull as error:
+                self._roll_back(session)
+                raise StorageFull from error
+            except (*_RACED, pg.QueryCanceled):  # psycopg calls these operational too
+                self._roll_back(session)
+                raise
+            except _NOT_THERE as error:
+                self._drop_session()
+                if not self._may_wait(deadline):
+                    raise DatabaseAway from error
+                time.sleep(0.1)
+            except BaseException:
+                self._roll_back(session)
+                raise
+            else:
+                session.busy_since = None
+                self._away_since = None
+                return result
+
+    def _may_wait(self, deadline: float) -> bool:
+        """Whether to try again: once the database was away for longer than the patience, nobody queues up for it."""
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+        return not self._closed and now < min(deadline, self._away_since + PATIENCE_SECONDS)
+
+    def _session(self) -> _Session:
+        session: _Session | None = getattr(self._mine, "session", None)
+        if session is None:
+            session = self._mine.session = self._connect()
+            self._sessions.add(session)
+        return session
+
+    def _connect(self) -> _Session:
+        return _Session(self._url, self._primary, prepares=self._prepares)
+
+    def _roll_back(self, session: _Session | None) -> None:
+        try:
+            if session is not None:
+                session.end(commit=False)
+                session.busy_since = None
+        except psycopg.Error:
+            self._drop_session()
+
+    def _drop_session(self) -> None:
+        session: _Session | None = getattr(self._mine, "session", None)
+        if session is not None:
+            self._mine.session = None
+            self._sessions.discard(session)
+            session.close()
+
+    def _cut_stuck(self) -> None:
+        """Break connections that a statement has waited on for too long: the server hangs, or the link is cut."""
+        now = time.monotonic()
+        for session in list(self._sessions):
+            if session.busy_since is not None and now - session.busy_since > _STUCK_SECONDS:
+                log.warning("statement cut", waited_seconds=round(now - session.busy_since, 1))
+                session.cut()
+
+
+def shown(url: str) -> str:
+    """A database's address without its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@", 1)).geturl()
+
+
+def _kept_key(sql: str, params: dict[str, Any]) -> tuple[Any, ...]:
+    return (sql, *params.values())
+
+
+def _sentence(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+_: type[Database] = PostgresDatabase

@@ -1,0 +1,56 @@
+"""A PostgreSQL cluster for tests, and databases in it."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+_SCRIPT = Path(__file__).parent / "tools" / "postgres.sh"
+_numbers = count(1)
+
+
+@dataclass
+class Cluster:
+    """A running PostgreSQL."""
+
+    folder: Path
+    port: int
+    host: str = "127.0.0.1"
+
+    @property
+    def address(self) -> str:
+        """Its address without a database."""
+        return f"postgresql://postgres@{self.host}:{self.port}"
+
+    def run(self, command: str, *arguments: str, listen: str = "127.0.0.1") -> None:
+        """A command of postgres.sh."""
+        done = subprocess.run(
+            [_SCRIPT, command, self.folder, *arguments],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PG_PORT": str(self.port), "PG_HOST": listen},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"postgres.sh {command}: {done.stderr}"
+
+    def create_database(self) -> str:
+        """A new, empty database; its address."""
+        name = f"openecr_{next(_numbers)}"
+        with psycopg.connect(f"{self.address}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return f"{self.address}/{name}"
+
+
+@contextmanager
+def running_cluster(folder: Path, port: int, listen: str = "127.0.0.1") -> Iterator[Cluster]:
+    """A cluster that is stopped at the end."""
+    cluster = Cluster(folder, port)
+    cluster.run("start", listen=listen)
+    try:
+        yield cluster
+    finally:
+        subprocess.run([_SCRIPT, "crash", folder], capture_output=True, check=False)
