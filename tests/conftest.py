@@ -24,12 +24,9 @@ settings.load_profile("openecr")
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def postgres() -> Iterator[Cluster]:
     """A PostgreSQL for all tests; each takes a database of its own."""
-    folder = tmp_path_factory.mktemp("postgres")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)  # PostgreSQL's user passes through
-    with running_cluster(folder, free_port()) as cluster:
+    with running_cluster(free_port()) as cluster:
         yield cluster
 
 

@@ -1,6 +1,8 @@
 """A PostgreSQL cluster for tests, and databases in it."""
 
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,11 +48,16 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(folder: Path, port: int, listen: str = "127.0.0.1") -> Iterator[Cluster]:
-    """A cluster that is stopped at the end."""
+def running_cluster(port: int, listen: str = "127.0.0.1") -> Iterator[Cluster]:
+    """A cluster that is stopped and removed at the end.
+
+    Its folder is not pytest's: that is closed to other users, and PostgreSQL does not run as root.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="openecr-postgres-"))
     cluster = Cluster(folder, port)
-    cluster.run("start", listen=listen)
     try:
+        cluster.run("start", listen=listen)
         yield cluster
     finally:
         subprocess.run([_SCRIPT, "crash", folder], capture_output=True, check=False)
+        shutil.rmtree(folder, ignore_errors=True)
