@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -39,11 +39,17 @@ class Cluster:
         )
         assert done.returncode == 0, f"postgres.sh {command}: {done.stderr}"
 
-    def create_database(self) -> str:
-        """A new, empty database; its address."""
+    def create_database(self, fill: Callable[[str], object] | None = None) -> str:
+        """A new database, filled once for all that are made so, else empty; its address."""
         name = f"openecr_{next(_numbers)}"
         with psycopg.connect(f"{self.address}/postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            template = "template1"
+            if fill is not None:
+                template = f"filled_by_{fill.__name__}"
+                if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (template,)).fetchone() is None:
+                    connection.execute(f"CREATE DATABASE {template}".encode())
+                    fill(f"{self.address}/{template}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
         return f"{self.address}/{name}"
 
 

@@ -1,20 +1,19 @@
 """What a collection takes, and what it must leave: on a real database, with a clock that the test moves."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.engines import Engine
 
 from openecr.blobs.memory import MemoryStore
 from openecr.blobs.store import ObjectMissing
 from openecr.db import images, layers, registries, repositories, trash, uploads
-from openecr.db.connection import Connection
+from openecr.db.connection import Connection, Database
 from openecr.db.images import Reference
-from openecr.db.migrations import migrate
-from openecr.db.sqlite import SqliteDatabase
 from openecr.names import Digest, RegistryName
 from openecr.services.ecr import garbage
 from openecr.services.ecr.garbage import Collected
@@ -32,7 +31,7 @@ OBJECT = "0b6bbd06-9c52-4e65-8c5e-580c80c9dc36"
 class World:
     """A deployment without planes."""
 
-    database: SqliteDatabase
+    database: Database
     store: MemoryStore
     settings: Settings
     now_us: int = 1_800_000_000_000_000
@@ -62,12 +61,11 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    path = tmp_path / "openecr.db"
-    migrate(path)
-    made = World(SqliteDatabase(path, lambda: made.now_us), MemoryStore(), Settings(data_dir=tmp_path))
+def world(engine: Engine, tmp_path: Path) -> Iterator[World]:
+    made = World(engine.database(lambda: made.now_us), MemoryStore(), Settings(data_dir=tmp_path))
     run(_store_layer(made))
-    return made
+    yield made
+    run(made.database.close())
 
 
 async def _store_layer(world: World) -> None:

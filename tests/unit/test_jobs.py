@@ -4,15 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.engines import Engine, Sqlite
 
 from openecr.db import jobs
+from openecr.db.connection import Connection
 from openecr.db.jobs import Job
-from openecr.db.migrations import migrate
-from openecr.db.sqlite import SqliteConnection
 from openecr.jobs.queue import enqueue
 
 SECOND = 1_000_000
@@ -36,28 +35,19 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "openecr.db"
-    migrate(path)
-    return path
+def db(engine: Engine, clock: Clock) -> Connection:
+    return engine.connection(clock)
 
 
-@pytest.fixture
-def db(path: Path, clock: Clock) -> Iterator[SqliteConnection]:
-    connection = SqliteConnection(path, read_only=False, clock_us=clock)
-    yield connection
-    connection.close()
-
-
-def claim(db: SqliteConnection, worker: str = "a", most: int = 10, kinds: tuple[str, ...] = ("scan",)) -> list[Job]:
+def claim(db: Connection, worker: str = "a", most: int = 10, kinds: tuple[str, ...] = ("scan",)) -> list[Job]:
     return jobs.claim(db, queue="default", kinds=kinds, worker=worker, lease_us=LEASE, most=most)
 
 
-def states(db: SqliteConnection) -> dict[str, int]:
+def states(db: Connection) -> dict[str, int]:
     return {state: count for (_, state), count in jobs.counts(db).items()}
 
 
-def test_jobs_are_claimed_oldest_first_and_once(db: SqliteConnection, clock: Clock) -> None:
+def test_jobs_are_claimed_oldest_first_and_once(db: Connection, clock: Clock) -> None:
     for number in range(3):
         enqueue(db, "scan", {"number": number}, delay_us=-number)
 
@@ -67,7 +57,7 @@ def test_jobs_are_claimed_oldest_first_and_once(db: SqliteConnection, clock: Clo
     assert claim(db, "c") == []
 
 
-def test_a_delayed_job_waits_for_its_time(db: SqliteConnection, clock: Clock) -> None:
+def test_a_delayed_job_waits_for_its_time(db: Connection, clock: Clock) -> None:
     enqueue(db, "scan", {}, delay_us=5 * SECOND)
     assert claim(db) == []
     assert jobs.next_due_us(db, "default") == clock.now_us + 5 * SECOND
@@ -77,14 +67,14 @@ def test_a_delayed_job_waits_for_its_time(db: SqliteConnection, clock: Clock) ->
     assert len(claim(db)) == 1
 
 
-def test_a_worker_leaves_the_kinds_it_does_not_know(db: SqliteConnection) -> None:
+def test_a_worker_leaves_the_kinds_it_does_not_know(db: Connection) -> None:
     enqueue(db, "a-newer-kind", {})
 
     assert claim(db) == []
     assert states(db) == {"ready": 1}
 
 
-def test_work_with_one_key_coalesces_while_it_has_not_started(db: SqliteConnection) -> None:
+def test_work_with_one_key_coalesces_while_it_has_not_started(db: Connection) -> None:
     enqueue(db, "scan", {}, key="scan:1")
     enqueue(db, "scan", {}, key="scan:1")
     enqueue(db, "scan", {}, key="scan:2")
@@ -92,7 +82,7 @@ def test_work_with_one_key_coalesces_while_it_has_not_started(db: SqliteConnecti
     assert states(db) == {"ready": 2}
 
 
-def test_coalescing_keeps_the_earlier_time_and_gives_all_attempts_again(db: SqliteConnection) -> None:
+def test_coalescing_keeps_the_earlier_time_and_gives_all_attempts_again(db: Connection) -> None:
     enqueue(db, "scan", {}, key="k", attempts=2)
     jobs.retry(db, claim(db)[0], "passing", 3600 * SECOND)
 
@@ -101,14 +91,14 @@ def test_coalescing_keeps_the_earlier_time_and_gives_all_attempts_again(db: Sqli
     assert [job.attempt for job in claim(db)] == [1]
 
 
-def test_work_without_a_key_never_coalesces(db: SqliteConnection) -> None:
+def test_work_without_a_key_never_coalesces(db: Connection) -> None:
     enqueue(db, "scan", {})
     enqueue(db, "scan", {})
 
     assert len(claim(db)) == 2
 
 
-def test_work_that_runs_is_followed_by_work_enqueued_meanwhile_and_never_overlapped(db: SqliteConnection) -> None:
+def test_work_that_runs_is_followed_by_work_enqueued_meanwhile_and_never_overlapped(db: Connection) -> None:
     enqueue(db, "scan", {}, key="k")
     (running,) = claim(db, "a")
     enqueue(db, "scan", {}, key="k")
@@ -121,7 +111,7 @@ def test_work_that_runs_is_followed_by_work_enqueued_meanwhile_and_never_overlap
     assert [job.key for job in claim(db, "b")] == ["k"]
 
 
-def test_a_finished_job_leaves_no_row(db: SqliteConnection) -> None:
+def test_a_finished_job_leaves_no_row(db: Connection) -> None:
     enqueue(db, "scan", {})
 
     assert jobs.finish(db, claim(db)[0])
@@ -129,7 +119,7 @@ def test_a_finished_job_leaves_no_row(db: SqliteConnection) -> None:
     assert jobs.counts(db) == {}
 
 
-def test_a_failed_job_is_due_again_after_the_delay(db: SqliteConnection, clock: Clock) -> None:
+def test_a_failed_job_is_due_again_after_the_delay(db: Connection, clock: Clock) -> None:
     enqueue(db, "scan", {})
     assert jobs.retry(db, claim(db)[0], "no route", 4 * SECOND)
     assert claim(db) == []
@@ -140,7 +130,7 @@ def test_a_failed_job_is_due_again_after_the_delay(db: SqliteConnection, clock: 
     assert again.attempt == 2
 
 
-def test_a_job_is_dead_after_its_attempts_and_says_why(db: SqliteConnection, clock: Clock) -> None:
+def test_a_job_is_dead_after_its_attempts_and_says_why(db: Connection, clock: Clock) -> None:
     enqueue(db, "scan", {}, attempts=2)
     for _ in range(2):
         jobs.retry(db, claim(db)[0], "no route", 0)
@@ -150,7 +140,7 @@ def test_a_job_is_dead_after_its_attempts_and_says_why(db: SqliteConnection, clo
     assert claim(db) == []
 
 
-def test_a_dead_job_can_be_revived_with_all_its_attempts(db: SqliteConnection) -> None:
+def test_a_dead_job_can_be_revived_with_all_its_attempts(db: Connection) -> None:
     enqueue(db, "scan", {"n": 1}, key="k", attempts=1)
     jobs.retry(db, claim(db)[0], "no route", 0)
     (dead,) = jobs.list_after(db, "dead", after_id=0, most=10)
@@ -162,7 +152,7 @@ def test_a_dead_job_can_be_revived_with_all_its_attempts(db: SqliteConnection) -
     assert not jobs.revive(db, dead.id)
 
 
-def test_a_failed_job_leaves_its_work_to_the_one_enqueued_meanwhile(db: SqliteConnection, clock: Clock) -> None:
+def test_a_failed_job_leaves_its_work_to_the_one_enqueued_meanwhile(db: Connection, clock: Clock) -> None:
     enqueue(db, "scan", {}, key="k")
     (running,) = claim(db)
     enqueue(db, "scan", {}, key="k", delay_us=3600 * SECOND)
@@ -173,7 +163,7 @@ def test_a_failed_job_leaves_its_work_to_the_one_enqueued_meanwhile(db: SqliteCo
     assert jobs.next_due_us(db, "default") == clock.now_us + 4 * SECOND
 
 
-def test_a_job_handed_back_has_not_used_an_attempt(db: SqliteConnection) -> None:
+def test_a_job_handed_back_has_not_used_an_attempt(db: Connection) -> None:
     enqueue(db, "scan", {}, attempts=1)
 
     assert jobs.release(db, claim(db, "a")[0])
@@ -181,7 +171,7 @@ def test_a_job_handed_back_has_not_used_an_attempt(db: SqliteConnection) -> None
     assert [job.attempt for job in claim(db, "b")] == [1]
 
 
-def test_a_stale_worker_changes_nothing(db: SqliteConnection, clock: Clock) -> None:
+def test_a_stale_worker_changes_nothing(db: Connection, clock: Clock) -> None:
     enqueue(db, "scan", {}, key="k")
     (stale,) = claim(db, "a")
     clock.forward(61)
@@ -197,7 +187,7 @@ def test_a_stale_worker_changes_nothing(db: SqliteConnection, clock: Clock) -> N
     assert jobs.list_after(db, "running", after_id=0, most=10) == [current]
 
 
-def test_a_worker_that_lost_a_job_and_has_it_again_is_fenced_by_the_attempt(db: SqliteConnection, clock: Clock) -> None:
+def test_a_worker_that_lost_a_job_and_has_it_again_is_fenced_by_the_attempt(db: Connection, clock: Clock) -> None:
     enqueue(db, "scan", {})
     (stale,) = claim(db, "a")
     clock.forward(61)
@@ -208,7 +198,7 @@ def test_a_worker_that_lost_a_job_and_has_it_again_is_fenced_by_the_attempt(db: 
     assert jobs.finish(db, current)
 
 
-def test_a_lease_that_is_extended_does_not_expire(db: SqliteConnection, clock: Clock) -> None:
+def test_a_lease_that_is_extended_does_not_expire(db: Connection, clock: Clock) -> None:
     enqueue(db, "scan", {})
     (job,) = claim(db)
     clock.forward(40)
@@ -233,8 +223,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_killed_workers_job_comes_back_when_its_lease_ends_and_counts_as_an_attempt(
-    db: SqliteConnection, path: Path, clock: Clock
+    tmp_path: Path, clock: Clock
 ) -> None:
+    engine = Sqlite(tmp_path)
+    db, path = engine.connection(clock), engine.path
     enqueue(db, "scan", {}, key="k", attempts=2)
     arguments = [sys.executable, "-c", KILLED, str(path), str(clock.now_us)]
     killed = subprocess.run(arguments, env=os.environ, check=False, timeout=60)
@@ -247,11 +239,12 @@ def test_a_killed_workers_job_comes_back_when_its_lease_ends_and_counts_as_an_at
 
     (again,) = claim(db, "b")
     assert again.attempt == again.max_attempts == 2
+    engine.close()
 
 
-def test_a_decision_that_fails_owes_nothing(db: SqliteConnection) -> None:
-    db.rows("BEGIN IMMEDIATE")
+def test_a_decision_that_fails_owes_nothing(db: Connection) -> None:
+    db.run("BEGIN")
     enqueue(db, "scan", {})
-    db.rows("ROLLBACK")
+    db.run("ROLLBACK")
 
     assert jobs.counts(db) == {}

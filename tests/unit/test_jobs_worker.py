@@ -3,17 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from tests.engines import Engine
 
 from openecr.db import jobs
 from openecr.db.connection import Connection
 from openecr.db.jobs import Job
-from openecr.db.migrations import migrate
-from openecr.db.sqlite import SqliteDatabase
 from openecr.errors import StorageFull
 from openecr.jobs.queue import enqueue
 from openecr.jobs.schedule import Schedule, ensure
@@ -26,10 +24,9 @@ HOUR = 3600 * SECOND
 class Bench:
     """A database with a clock that stands still unless moved."""
 
-    def __init__(self, path: Path) -> None:
-        migrate(path)
+    def __init__(self, engine: Engine) -> None:
         self.now_us = 1_800_000_000 * SECOND
-        self.database = SqliteDatabase(path, clock_us=lambda: self.now_us)
+        self.database = engine.database(lambda: self.now_us)
 
     def worker(self, *, name: str = "a", schedules: tuple[Schedule, ...] = (), **handlers: Handler) -> JobWorker:
         return JobWorker(self.database, handlers, name=name, schedules=schedules, grace_seconds=0, poll_seconds=0.01)
@@ -50,8 +47,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench_on(path: Path) -> AsyncIterator[Bench]:
-    bench = Bench(path)
+async def bench_on(engine: Engine) -> AsyncIterator[Bench]:
+    bench = Bench(engine)
     try:
         yield bench
     finally:
@@ -62,12 +59,12 @@ Scenario = Callable[[Bench], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Callable[[Scenario], None]:
+def play(engine: Engine) -> Callable[[Scenario], None]:
     """Run a scenario on a fresh database; one that hangs is an error."""
 
     def run(scenario: Scenario) -> None:
         async def timed() -> None:
-            async with asyncio.timeout(20), bench_on(tmp_path / "openecr.db") as bench:
+            async with asyncio.timeout(20), bench_on(engine) as bench:
                 await scenario(bench)
 
         asyncio.run(timed())

@@ -1,13 +1,10 @@
 """What undelete finds in a long trash, newest first."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
+from tests.engines import Engine
 
 from openecr.db import registries, trash
-from openecr.db.migrations import migrate
-from openecr.db.sqlite import SqliteConnection
+from openecr.db.connection import Connection
 from openecr.names import Digest, RegistryName
 from openecr.services.ecr.undelete import UndeleteRefused, Wanted, locate, parse_wanted, undelete
 
@@ -16,15 +13,11 @@ IMAGE = Digest.of(b"image")
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[SqliteConnection]:
-    path = tmp_path / "openecr.db"
-    migrate(path)
-    connection = SqliteConnection(path, read_only=False)
-    yield connection
-    connection.close()
+def db(engine: Engine) -> Connection:
+    return engine.connection()
 
 
-def put(db: SqliteConnection, kind: str, *tags: str, at_us: int, name: str = "app", digest: Digest = IMAGE) -> int:
+def put(db: Connection, kind: str, *tags: str, at_us: int, name: str = "app", digest: Digest = IMAGE) -> int:
     """Put a deletion into the trash; its key."""
     trash.put(
         db,
@@ -45,7 +38,7 @@ def put(db: SqliteConnection, kind: str, *tags: str, at_us: int, name: str = "ap
     return int(found[0])
 
 
-def test_a_tag_is_found_behind_many_deletions_of_the_same_instant(db: SqliteConnection) -> None:
+def test_a_tag_is_found_behind_many_deletions_of_the_same_instant(db: Connection) -> None:
     wanted = put(db, trash.TAG, "wanted", at_us=5)
     for number in range(1200):
         put(db, trash.TAG, f"other-{number}", at_us=5)
@@ -53,7 +46,7 @@ def test_a_tag_is_found_behind_many_deletions_of_the_same_instant(db: SqliteConn
     assert locate(db, REGISTRY, Wanted("app", tag="wanted")) == wanted
 
 
-def test_the_newest_deletion_of_a_tag_is_found_whether_it_was_a_tag_or_an_image(db: SqliteConnection) -> None:
+def test_the_newest_deletion_of_a_tag_is_found_whether_it_was_a_tag_or_an_image(db: Connection) -> None:
     put(db, trash.TAG, "v1", at_us=1)
     image = put(db, trash.IMAGE, "v0", "v1", at_us=3)
     put(db, trash.TAG, "v1", at_us=2)
@@ -61,7 +54,7 @@ def test_the_newest_deletion_of_a_tag_is_found_whether_it_was_a_tag_or_an_image(
     assert locate(db, REGISTRY, Wanted("app", tag="v1")) == image
 
 
-def test_the_newest_deletion_of_an_image_is_found_by_digest_and_no_tags(db: SqliteConnection) -> None:
+def test_the_newest_deletion_of_an_image_is_found_by_digest_and_no_tags(db: Connection) -> None:
     put(db, trash.IMAGE, "v1", at_us=1)
     newest = put(db, trash.IMAGE, at_us=2)
     put(db, trash.TAG, "v1", at_us=3)
@@ -70,7 +63,7 @@ def test_the_newest_deletion_of_an_image_is_found_by_digest_and_no_tags(db: Sqli
     assert locate(db, REGISTRY, Wanted("app", digest=IMAGE)) == newest
 
 
-def test_a_repository_is_found_among_deletions_of_its_images(db: SqliteConnection) -> None:
+def test_a_repository_is_found_among_deletions_of_its_images(db: Connection) -> None:
     wanted = put(db, trash.REPOSITORY, at_us=1)
     put(db, trash.IMAGE, "v1", at_us=2)
     put(db, trash.REPOSITORY, at_us=3, name="app2")
@@ -79,7 +72,7 @@ def test_a_repository_is_found_among_deletions_of_its_images(db: SqliteConnectio
 
 
 @pytest.mark.parametrize("wanted", [Wanted("app"), Wanted("app", tag="v1"), Wanted("app", digest=IMAGE)], ids=str)
-def test_what_the_trash_does_not_have(db: SqliteConnection, wanted: Wanted) -> None:
+def test_what_the_trash_does_not_have(db: Connection, wanted: Wanted) -> None:
     put(db, trash.IMAGE, "v2", at_us=1, digest=Digest.of(b"another"))
 
     for registry in (REGISTRY, RegistryName("999988887777", "us-east-1")):
@@ -87,7 +80,7 @@ def test_what_the_trash_does_not_have(db: SqliteConnection, wanted: Wanted) -> N
             locate(db, registry, wanted)
 
 
-def test_a_deletion_that_was_purged_between_finding_and_taking_is_told(db: SqliteConnection) -> None:
+def test_a_deletion_that_was_purged_between_finding_and_taking_is_told(db: Connection) -> None:
     key = put(db, trash.IMAGE, "v1", at_us=1)
     trash.delete(db, key)
 

@@ -181,7 +181,7 @@ class _Session:
 
     def begin_write(self) -> int:
         """Begin a transaction; its number."""
-        self._script.execute(_BEGIN_WRITE)
+        self._script.execute(_BEGIN_WRITE, prepare=False)
         while self._script.nextset():
             pass
         found = self._script.fetchone()
@@ -190,11 +190,11 @@ class _Session:
 
     def begin_read(self) -> None:
         """Begin a read of one snapshot."""
-        self._script.execute(_BEGIN_READ)
+        self._script.execute(_BEGIN_READ, prepare=False)
 
     def end(self, *, commit: bool) -> None:
         """End the transaction."""
-        self._script.execute(b"COMMIT" if commit else b"ROLLBACK")
+        self._script.execute(b"COMMIT" if commit else b"ROLLBACK", prepare=False)
 
     def fate(self, transaction_id: int) -> str | None:
         """What became of a transaction: committed, aborted, in progress, or None where it is long past."""
@@ -227,7 +227,7 @@ class PostgresDatabase:
         self.kept = KeptRows()
         self._warm: Connection = _WarmConnection(self)
         self._primary = Primary(memory)
-        self._watch = Watch(self._connect, self._primary, self.kept, self._cut_stuck)
+        self._watch = Watch(self.connect_session, self._primary, self.kept, self._cut_stuck)
 
     async def start(self) -> "PostgresDatabase":
         """Reach the database once, so that its clock is known; a command is told at once where it cannot be."""
@@ -308,9 +308,9 @@ class PostgresDatabase:
         result = decide(connection)
         try:
             session.end(commit=True)
-        except _NOT_THERE:
+        except _NOT_THERE as error:
             if not self._was_committed(transaction_id):
-                raise
+                raise Raced from error  # undone, so that it can run again
         return result, connection.forgets
 
     def _was_committed(self, transaction_id: int) -> bool:
@@ -375,11 +375,12 @@ class PostgresDatabase:
     def _session(self) -> _Session:
         session: _Session | None = getattr(self._mine, "session", None)
         if session is None:
-            session = self._mine.session = self._connect()
+            session = self._mine.session = self.connect_session()
             self._sessions.add(session)
         return session
 
-    def _connect(self) -> _Session:
+    def connect_session(self) -> _Session:
+        """A connection of its own thread."""
         return _Session(self._url, self._primary, prepares=self._prepares)
 
     def _roll_back(self, session: _Session | None) -> None:
@@ -404,6 +405,12 @@ class PostgresDatabase:
             if session.busy_since is not None and now - session.busy_since > _STUCK_SECONDS:
                 log.warning("statement cut", waited_seconds=round(now - session.busy_since, 1))
                 session.cut()
+
+
+def connect(database: PostgresDatabase) -> tuple[PostgresConnection, _Session]:
+    """A connection of one's own on which every statement is committed alone, and what closes it."""
+    session = database.connect_session()
+    return PostgresConnection(session, database), session
 
 
 def shown(url: str) -> str:
