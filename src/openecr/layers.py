@@ -15,6 +15,7 @@ from openecr.asgi import Receive, Scope, Send
 from openecr.blobs.store import ObjectMissing
 from openecr.call import Deployment
 from openecr.db.layers import Blob, find_object
+from openecr.errors import DatabaseAway
 from openecr.names import UPLOAD_ID, Digest
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -36,7 +37,10 @@ class LayersPlane:
         digest = layer_urls.allows(self.deployment.keyring, object_id, query, now_us)
         if digest is None or not UPLOAD_ID.fullmatch(object_id):
             return await _refuse(send, 403, "AccessDenied", "The URL is not valid, or it has expired.")
-        blob = await self.deployment.database.read(lambda db: find_object(db, object_id), consistent=False)
+        try:
+            blob = await self.deployment.database.read(lambda db: find_object(db, object_id), consistent=False)
+        except DatabaseAway as away:
+            return await _refuse(send, away.status, "ServiceUnavailable", away.message)
         if blob is None:
             return await _refuse(send, 404, "NoSuchKey", "The layer does not exist any more.")
         wanted = _range(headers.get(b"range"), blob.size_bytes)

@@ -185,7 +185,7 @@ def _descriptor(value: Any) -> Descriptor:
         raise ManifestRefused("a descriptor's digest is not sha256 or sha512")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 2**63:
         raise ManifestRefused("a descriptor's size is not a count of bytes")
-    if not isinstance(media_type, str) or len(media_type) > 255:
+    if not isinstance(media_type, str) or len(media_type) > 255 or "\0" in media_type:
         raise ManifestRefused("a descriptor's mediaType is not a text of up to 255 characters")
     platform = value.get("platform")
     if platform is not None and not isinstance(platform, dict):
@@ -195,7 +195,7 @@ def _descriptor(value: Any) -> Descriptor:
 
 def _text(document: dict[str, Any], name: str) -> str | None:
     value = document.get(name)
-    if value is not None and (not isinstance(value, str) or len(value) > 255):
+    if value is not None and (not isinstance(value, str) or len(value) > 255 or "\0" in value):
         raise ManifestRefused(f"{name} is not a text of up to 255 characters")
     return value or None
 

@@ -30,7 +30,8 @@ from openecr.names import RegistryName
 MODULES = [
     importlib.import_module(f"openecr.db.{item.name}")
     for item in pkgutil.iter_modules(openecr.db.__path__)
-    if item.name not in ("connection", "sqlite", "migrations")
+    if item.name not in ("connection", "sqlite", "migrations", "engines", "kept_rows")
+    and not item.name.startswith("postgres")
 ]
 
 MAY_SCAN = {
@@ -83,6 +84,20 @@ class Explainer:
 
     def run(self, sql: str, **params: Any) -> int:
         return len(self._explain(sql, params))
+
+    def kept_row(self, scope: str, sql: str, **params: Any) -> Row | None:
+        rows = self._explain(sql, params)
+        return rows[0] if rows else None
+
+    def locked_row(self, of: str, sql: str, *, against_references: bool = False, **params: Any) -> Row | None:
+        rows = self._explain(sql, params)
+        return rows[0] if rows else None
+
+    def free_rows(self, of: str, sql: str, **params: Any) -> list[Row]:
+        return self._explain(sql, params)
+
+    def forget(self, scope: str) -> None:
+        """Nothing to explain."""
 
     def clock_us(self) -> int:
         return 1
@@ -166,6 +181,9 @@ def samples(kind: Any) -> Iterator[Any]:
         yield {int: 1, str: "x", bytes: b"\x01" * 33}[kind]
 
 
+_SENDS = ("row", "rows", "run", "kept_row", "locked_row", "free_rows")
+
+
 def call_sites() -> Iterator[tuple[str, int, int]]:
     """(module, first line, last line) of every statement that the query modules send."""
     for module in MODULES:
@@ -173,7 +191,7 @@ def call_sites() -> Iterator[tuple[str, int, int]]:
         for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 is_database = isinstance(node.func.value, ast.Name) and node.func.value.id == "db"
-                if is_database and node.func.attr in ("row", "rows", "run"):
+                if is_database and node.func.attr in _SENDS:
                     yield Path(module.__file__).stem, node.lineno, node.end_lineno or node.lineno
 
 

@@ -60,6 +60,12 @@ def note_unheld(db: Connection, blob_key: int, now_us: int) -> None:
     db.run(f"UPDATE blob SET unheld_us = :now_us WHERE id = :key{_UNHELD}", key=blob_key, now_us=now_us)
 
 
+def prune_notes(db: Connection, before_us: int) -> None:
+    """Drop what servers on a shared database left for each other, and every one has read long ago."""
+    db.run("DELETE FROM forgotten WHERE forgotten_us < :before_us", before_us=before_us)
+    db.run("DELETE FROM last_commit WHERE committed_us < :before_us", before_us=before_us)
+
+
 def unheld_blobs(db: Connection, until_us: int, most: int) -> list[int]:
     """Keys of up to ``most`` blobs that nothing has held since ``until_us`` or earlier."""
     rows = db.rows(

@@ -6,13 +6,16 @@ event loop, inside a lease that ``postgres_watch`` renews.
 
 A write is READ COMMITTED. What races is ordered by row locks that decisions take (``locked_row``) and by foreign keys
 and unique keys; a decision that such a race undid runs again. So does one whose connection broke, unless its commit was
-under way: then the transaction's own number says what became of it, so that nothing is lost and nothing done twice.
+under way: every transaction leaves its number in a row of its connection's, which says afterwards whether it was
+committed, so that nothing is lost and nothing done twice. (A transaction id of PostgreSQL's own would not do: one that
+was not written down before a crash is given out again.)
 """
 
 import asyncio
 import contextlib
 import os
 import random
+import secrets
 import socket
 import threading
 import time
@@ -30,7 +33,7 @@ from openecr.db.connection import Connection, Database, DatabaseUnusable, Raced,
 from openecr.db.kept_rows import SETTLE_SECONDS, KeptRows
 from openecr.db.postgres_text import adapt, numbered
 from openecr.db.postgres_watch import Primary, Watch
-from openecr.errors import DatabaseAway, StorageFull
+from openecr.errors import DatabaseAway, SerializationFailed, StorageFull
 
 T = TypeVar("T")
 log = structlog.get_logger("openecr.db")
@@ -42,8 +45,10 @@ FATE_SECONDS = 25.0
 _MOST_RACES = 10
 _STUCK_SECONDS = 30.0
 _BEGIN_WRITE = (
-    b"BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '30s';"
-    b" SET LOCAL idle_in_transaction_session_timeout = '15s'; SELECT pg_current_xact_id()::text::bigint"
+    "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '30s';"
+    " SET LOCAL idle_in_transaction_session_timeout = '15s';"
+    " INSERT INTO last_commit (session, number, committed_us) VALUES ('{session}', {number}, {now_us})"
+    " ON CONFLICT (session) DO UPDATE SET number = excluded.number, committed_us = excluded.committed_us"
 )
 _BEGIN_READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s'"
 _KEEPALIVE: dict[str, Any] = {
@@ -83,10 +88,10 @@ class Cold(Exception):
 class PostgresConnection:
     """An open transaction, or a read without one."""
 
-    def __init__(self, session: "_Session", database: "PostgresDatabase", transaction_id: int | None = None) -> None:
+    def __init__(self, session: "_Session", database: "PostgresDatabase", *, writes: bool = False) -> None:
         self._session = session
         self._database = database
-        self._transaction_id = transaction_id
+        self._writes = writes
         self._epoch = database.kept.epoch
         self.forgets = False
 
@@ -105,7 +110,7 @@ class PostgresConnection:
     def kept_row(self, scope: str, sql: str, **params: Any) -> Row | None:
         """The first row, kept in memory for the next read that asks; a row that is not there is not kept."""
         found = self.row(sql, **params)
-        if found is not None and self._transaction_id is None:
+        if found is not None and not self._writes:
             self._database.kept.keep(_kept_key(sql, params), scope, found, self._epoch)
         return found
 
@@ -122,9 +127,9 @@ class PostgresConnection:
         """What is kept under this scope is false once this transaction commits."""
         self.forgets = True
         self.run(
-            "INSERT INTO forgotten (scope, transaction_id, forgotten_us) VALUES (:scope, :transaction_id, :now_us)",
+            "INSERT INTO forgotten (scope, transaction_id, forgotten_us)"
+            " VALUES (:scope, pg_current_xact_id()::text::bigint, :now_us)",
             scope=scope,
-            transaction_id=self._transaction_id,
             now_us=self.clock_us(),
         )
 
@@ -173,20 +178,23 @@ class _Session:
             self._raw.close()
             raise
         self.busy_since: float | None = None
+        self.id = secrets.token_hex(16)
+        self.number = 0
+        """Of the last transaction that was begun to write."""
 
     def execute(self, sql: str, params: dict[str, Any]) -> psycopg.RawCursor[Row]:
         """Run a portable text."""
         text, names = numbered(sql)
-        return self._cursor.execute(text, [params[name] for name in names])
+        try:
+            return self._cursor.execute(text, [params[name] for name in names])
+        except pg.CharacterNotInRepertoire:
+            raise SerializationFailed(message="A text must not contain the character U+0000") from None
 
-    def begin_write(self) -> int:
-        """Begin a transaction; its number."""
-        self._script.execute(_BEGIN_WRITE, prepare=False)
-        while self._script.nextset():
-            pass
-        found = self._script.fetchone()
-        assert found is not None  # noqa: S101 - the statement selects one value
-        return int(found[0])
+    def begin_write(self, now_us: int) -> None:
+        """Begin a transaction that leaves its number."""
+        self.number += 1
+        script = _BEGIN_WRITE.format(session=self.id, number=self.number, now_us=now_us)
+        self._script.execute(script.encode(), prepare=False)
 
     def begin_read(self) -> None:
         """Begin a read of one snapshot."""
@@ -196,10 +204,14 @@ class _Session:
         """End the transaction."""
         self._script.execute(b"COMMIT" if commit else b"ROLLBACK", prepare=False)
 
-    def fate(self, transaction_id: int) -> str | None:
-        """What became of a transaction: committed, aborted, in progress, or None where it is long past."""
-        found = self._cursor.execute(b"SELECT pg_xact_status($1::bigint::text::xid8)", [transaction_id]).fetchone()
-        return None if found is None else found[0]
+    def last_commit_of(self, session_id: str) -> int:
+        """The number of the last transaction that a connection committed; waits for one that has not ended."""
+        self._script.execute(b"BEGIN; SET LOCAL lock_timeout = '5s'", prepare=False)
+        found = self._cursor.execute(
+            b"SELECT number FROM last_commit WHERE session = $1 FOR UPDATE", [session_id]
+        ).fetchone()
+        self.end(commit=False)
+        return 0 if found is None else int(found[0])
 
     def cut(self) -> None:
         """Break the connection from another thread: whoever waits on it is told at once."""
@@ -286,7 +298,10 @@ class PostgresDatabase:
             if not consistent:
                 return decide(PostgresConnection(session, self))
             session.begin_read()
-            result = decide(PostgresConnection(session, self))
+            try:
+                result = decide(PostgresConnection(session, self))
+            except pg.ReadOnlySqlTransaction as error:
+                raise AssertionError("a decision that says it reads tried to write") from error
             session.end(commit=True)
             return result
 
@@ -303,33 +318,27 @@ class PostgresDatabase:
         raise AssertionError("unreachable")
 
     def _transact(self, session: _Session, decide: Callable[[Connection], T]) -> tuple[T, bool]:
-        transaction_id = session.begin_write()
-        connection = PostgresConnection(session, self, transaction_id)
+        session.begin_write(self.clock_us())
+        connection = PostgresConnection(session, self, writes=True)
         result = decide(connection)
         try:
             session.end(commit=True)
         except _NOT_THERE as error:
-            if not self._was_committed(transaction_id):
+            if not self._was_committed(session.id, session.number):
                 raise Raced from error  # undone, so that it can run again
         return result, connection.forgets
 
-    def _was_committed(self, transaction_id: int) -> bool:
-        """What became of a transaction whose commit was cut: asked until the database knows."""
-        self._drop_session()
+    def _was_committed(self, session_id: str, number: int) -> bool:
+        """Whether a transaction took place whose commit was cut: asked until the database says."""
         deadline = time.monotonic() + FATE_SECONDS
         while True:
+            self._drop_session()
             try:
-                fate = self._session().fate(transaction_id)
-            except _NOT_THERE as error:
-                self._drop_session()
+                return self._session().last_commit_of(session_id) == number
+            except (pg.LockNotAvailable, *_NOT_THERE) as error:
                 if time.monotonic() > deadline:
-                    log.error("end of a transaction unknown", transaction_id=transaction_id, reason=_sentence(error))
+                    log.error("end of a transaction unknown", session=session_id, number=number)
                     raise DatabaseAway from error
-            else:
-                if fate != "in progress":
-                    return fate == "committed"
-                if time.monotonic() > deadline:
-                    raise DatabaseAway
             time.sleep(0.1)
 
     def _again_where_away(self, work: Callable[[_Session], T]) -> T:

@@ -30,7 +30,8 @@ _LATE_SECONDS = 5.0
 _PRIMARY = (
     "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool,"
     " (SELECT system_identifier FROM pg_control_system()),"
-    " CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END"
+    " CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,"
+    " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"
 )
 _LOOK = (
     "SELECT NULL::text, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,"
@@ -77,7 +78,7 @@ class Primary:
         Raises:
             NotPrimary: it only reads, is another cluster, or an older primary.
         """
-        only_reads, system_identifier, timeline = raw.execute(_PRIMARY).fetchone() or (True, 0, None)
+        only_reads, system_identifier, timeline, _ = raw.execute(_PRIMARY).fetchone() or (True, 0, None, 0)
         self.judge(only_reads=only_reads, system_identifier=int(system_identifier), timeline=timeline)
 
     def judge(self, *, only_reads: bool, system_identifier: int, timeline: str | None) -> None:
@@ -122,6 +123,7 @@ class Watch:
         self._tend = tend
         self._session: Session | None = None
         self._since = 0
+        self._started_us = 0
         self._offset_us: int | None = None
         self._seen_at = float("-inf")
         self._reason = "the database was not reached yet"
@@ -155,11 +157,15 @@ class Watch:
         """Look once."""
         if self._session is None:
             self._session = self._connect()
+        only_reads, system_identifier, timeline, started_us = self._session.execute(_PRIMARY, {}).fetchone()
+        self._primary.judge(only_reads=only_reads, system_identifier=int(system_identifier), timeline=timeline)
+        if started_us != self._started_us:
+            # After a crash the numbers of transactions that left no trace are given out again.
+            self._kept.clear()
+            self._since, self._started_us = 0, started_us
         asked_at, asked_us = time.monotonic(), time.time_ns() // 1000
         (_, database_us, oldest), *forgotten = self._session.execute(_LOOK, {"since": self._since}).fetchall()
         took_us = time.time_ns() // 1000 - asked_us
-        only_reads, system_identifier, timeline = self._session.execute(_PRIMARY, {}).fetchone()
-        self._primary.judge(only_reads=only_reads, system_identifier=int(system_identifier), timeline=timeline)
         self._kept.renew(asked_at, [row[0] for row in forgotten])
         # Transactions under this number had ended when the look was taken, so they are behind it for good.
         self._since = int(oldest)

@@ -22,6 +22,7 @@ from openecr.settings import Settings
 _READ_BATCH = 2000
 _WRITE_BATCH = 100
 _DAY_US = 86_400 * 1_000_000
+_NOTES_KEPT_US = 3600 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ async def collect(database: Database, blobs: BlobStore, settings: Settings) -> C
     deletions = await purge(database, settings.trash_days)
     links = await _end_links(database)
     condemned = await _condemn(database, settings)
+    await database.write(lambda db: garbage.prune_notes(db, db.clock_us() - _NOTES_KEPT_US))
     await delete_discarded_objects(database, blobs)
     return replace(condemned, links=links, deletions=deletions)
 
