@@ -7,6 +7,7 @@ from bench.measurements.large_layer import LargeLayer
 from bench.measurements.manifest_get import ManifestGet
 from bench.measurements.many_images import ManyImages
 from bench.measurements.memory import Memory
+from bench.measurements.shared_database import SharedDatabase
 from bench.measurements.small_images import SmallImages
 from bench.measurements.storm import Storm
 from bench.measurements.tags_list import TagsList
@@ -20,5 +21,6 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Storm(),
     Memory(),
     LargeLayer(),
+    SharedDatabase(),
     ManyImages(),
 )
