@@ -16,6 +16,8 @@ _UNHELD = (
     " AND NOT EXISTS (SELECT 1 FROM layer l WHERE l.blob_key = blob.id)"
     " AND NOT EXISTS (SELECT 1 FROM trash_layer t WHERE t.blob_key = blob.id)"
 )
+_MAY_GO = " AND (quarantined_us IS NULL OR damage = 'missing')"
+"""What is left of damaged bytes stays until the operator lets it go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,9 @@ def prune_notes(db: Connection, before_us: int) -> None:
 def unheld_blobs(db: Connection, until_us: int, most: int) -> list[int]:
     """Keys of up to ``most`` blobs that nothing has held since ``until_us`` or earlier."""
     rows = db.rows(
-        "SELECT id FROM blob WHERE unheld_us <= :until_us ORDER BY unheld_us LIMIT :most", until_us=until_us, most=most
+        f"SELECT id FROM blob WHERE unheld_us <= :until_us{_MAY_GO} ORDER BY unheld_us LIMIT :most",
+        until_us=until_us,
+        most=most,
     )
     return [row[0] for row in rows]
 
@@ -81,7 +85,7 @@ def condemn(db: Connection, blob_key: int, until_us: int, now_us: int) -> int | 
     """
     db.locked_row("blob", "SELECT id FROM blob WHERE id = :key", against_references=True, key=blob_key)
     found = db.row(
-        f"SELECT object_id, size_bytes FROM blob WHERE id = :key AND unheld_us <= :until_us{_UNHELD}",
+        f"SELECT object_id, size_bytes FROM blob WHERE id = :key AND unheld_us <= :until_us{_MAY_GO}{_UNHELD}",
         key=blob_key,
         until_us=until_us,
     )
@@ -105,6 +109,7 @@ class Weight:
 def weigh_unheld(db: Connection, until_us: int) -> Weight:
     """What nothing has held since ``until_us`` or earlier."""
     found = db.row(
-        "SELECT COUNT(*), COALESCE(SUM(size_bytes), 0) FROM blob WHERE unheld_us <= :until_us", until_us=until_us
+        f"SELECT COUNT(*), COALESCE(SUM(size_bytes), 0) FROM blob WHERE unheld_us <= :until_us{_MAY_GO}",
+        until_us=until_us,
     )
     return Weight(*found) if found is not None else Weight(0, 0)

@@ -8,6 +8,8 @@ from openecr.names import RegistryName
 
 _LINK_LIVES = "(l.promised_until_us > :now_us OR EXISTS (SELECT 1 FROM image_layer il WHERE il.layer_key = l.id))"
 """A link ends when no manifest of the repository and no promise holds it; the row may still be there (design §6)."""
+_IS_SOUND = "b.quarantined_us IS NULL"
+"""A blob whose bytes are known to be damaged is as good as not there: it is served to nobody, and pushed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +31,19 @@ class Blob:
     key: int
     object_id: str
     size_bytes: int
+    quarantined_us: int | None = None
+    """Since when its bytes are known to be damaged; None where they are not."""
 
 
 _COLUMNS = "l.id, l.digest, l.blob_key, b.object_id, b.size_bytes, l.promised_until_us"
 _FIND_IN_REGISTRY = (
     f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"
     " JOIN layer l ON l.repository_key = r.id AND l.digest = :digest JOIN blob b ON b.id = l.blob_key"
-    f" WHERE g.account_id = :account_id AND g.region = :region AND r.name = :name AND {_LINK_LIVES}"
+    f" WHERE g.account_id = :account_id AND g.region = :region AND r.name = :name AND {_IS_SOUND} AND {_LINK_LIVES}"
 )
 _FIND = (
     f"SELECT {_COLUMNS} FROM layer l JOIN blob b ON b.id = l.blob_key"
-    f" WHERE l.repository_key = :repository_key AND l.digest = :digest AND {_LINK_LIVES}"
+    f" WHERE l.repository_key = :repository_key AND l.digest = :digest AND {_IS_SOUND} AND {_LINK_LIVES}"
 )
 
 
@@ -63,9 +67,9 @@ def find(db: Connection, repository_key: int, digest: bytes, now_us: int) -> Lay
 
 
 def find_blob(db: Connection, registry_key: int, encryption_key: str, digest: bytes) -> Blob | None:
-    """The blob that has this digest, in the scope within which bytes are stored once."""
+    """The blob that has this digest, sound or not, in the scope within which bytes are stored once."""
     found = db.row(
-        "SELECT b.id, b.object_id, b.size_bytes FROM blob_digest d JOIN blob b ON b.id = d.blob_key"
+        "SELECT b.id, b.object_id, b.size_bytes, b.quarantined_us FROM blob_digest d JOIN blob b ON b.id = d.blob_key"
         " WHERE d.registry_key = :registry_key AND d.encryption_key = :encryption_key AND d.digest = :digest",
         registry_key=registry_key,
         encryption_key=encryption_key,
@@ -82,8 +86,12 @@ def scope_of(db: Connection, blob_key: int) -> tuple[int, str]:
 
 
 def find_object(db: Connection, object_id: str) -> Blob | None:
-    """The blob whose bytes an object holds: the row is the visibility."""
-    found = db.row("SELECT id, object_id, size_bytes FROM blob WHERE object_id = :object_id", object_id=object_id)
+    """The sound blob whose bytes an object holds: the row is the visibility."""
+    found = db.row(
+        "SELECT b.id, b.object_id, b.size_bytes FROM blob b WHERE b.object_id = :object_id"
+        f" AND {_IS_SOUND}",
+        object_id=object_id,
+    )
     return None if found is None else Blob(*found)
 
 
@@ -133,6 +141,22 @@ def add_digest(db: Connection, registry_key: int, encryption_key: str, digest: b
     )
 
 
+def take_place(db: Connection, damaged_key: int, sound_key: int, now_us: int) -> None:
+    """Give a damaged blob's digests and holders to one with the same bytes.
+
+    The damaged row keeps what is left of the bytes, and is nobody's any more.
+
+    Raises:
+        Raced: another transaction did so before.
+    """
+    keys = {"damaged": damaged_key, "sound": sound_key}
+    if not db.run("UPDATE blob_digest SET blob_key = :sound WHERE blob_key = :damaged", **keys):
+        raise Raced
+    db.run("UPDATE layer SET blob_key = :sound WHERE blob_key = :damaged", **keys)
+    db.run("UPDATE trash_layer SET blob_key = :sound WHERE blob_key = :damaged", **keys)
+    db.run("UPDATE blob SET unheld_us = :now_us WHERE id = :damaged", damaged=damaged_key, now_us=now_us)
+
+
 def link(
     db: Connection, repository_key: int, digest: bytes, blob_key: int, *, promised_until_us: int, now_us: int
 ) -> int:
@@ -158,9 +182,10 @@ def holders(db: Connection, registry_key: int, encryption_key: str, digest: byte
     """Names of up to ``most`` repositories that hold a live link to this digest under this encryption, oldest first."""
     rows = db.rows(
         "SELECT r.name FROM blob_digest d JOIN layer l ON l.blob_key = d.blob_key AND l.digest = :digest"
-        " JOIN repository r ON r.id = l.repository_key WHERE d.registry_key = :registry_key"
+        " JOIN blob b ON b.id = d.blob_key JOIN repository r ON r.id = l.repository_key"
+        " WHERE d.registry_key = :registry_key"
         " AND d.encryption_key = :encryption_key AND d.digest = :digest AND r.trashed_us IS NULL"
-        f" AND {_LINK_LIVES} ORDER BY l.repository_key LIMIT :most",
+        f" AND {_IS_SOUND} AND {_LINK_LIVES} ORDER BY l.repository_key LIMIT :most",
         registry_key=registry_key,
         encryption_key=encryption_key,
         digest=digest,

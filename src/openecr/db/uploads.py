@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from openecr.db import holds
 from openecr.db.connection import Connection
 from openecr.names import RegistryName
 
@@ -170,7 +171,9 @@ def discard_object(db: Connection, object_id: str, due_us: int) -> None:
 
 
 def discarded_objects(db: Connection, now_us: int, most: int) -> list[str]:
-    """Objects that are due for deletion."""
+    """Objects that are due for deletion; none while somebody reads what a snapshot names."""
+    if holds.in_force(db):
+        return []
     rows = db.rows(
         "SELECT object_id FROM discarded_object WHERE due_us <= :now_us ORDER BY due_us LIMIT :most",
         now_us=now_us,

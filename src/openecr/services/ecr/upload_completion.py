@@ -106,24 +106,30 @@ def _calculate(call: Call, upload: Upload, object_id: str, digests: tuple[Digest
 def _keep_bytes(
     call: Call, repository: Repository, object_id: str, size_bytes: int, digests: list[Digest]
 ) -> layers.Blob:
-    """The blob of these bytes: the one that is there, or the uploaded object once it is durable."""
+    """The blob of these bytes: the sound one that is there, or the uploaded object once it is durable."""
     sha256 = next(digest for digest in digests if digest.algorithm == "sha256")
     blob = layers.find_blob(call.db, repository.registry_key, repository.encryption_key, sha256.stored)
-    if blob is not None:
+    if blob is not None and blob.quarantined_us is None:
         uploads.discard_object(call.db, object_id, call.db.clock_us() + DISCARD_AFTER_US)
         for digest in digests:
             layers.add_digest(call.db, repository.registry_key, repository.encryption_key, digest.stored, blob.key)
         return blob
     call.obtain(Seal(object_id, size_bytes))
-    return layers.insert_blob(
+    uploaded = layers.insert_blob(
         call.db,
         registry_key=repository.registry_key,
         encryption_key=repository.encryption_key,
         object_id=object_id,
         size_bytes=size_bytes,
-        digests=[digest.stored for digest in sorted(digests, key=lambda digest: digest != sha256)],
+        digests=[digest.stored for digest in sorted(digests, key=lambda digest: digest != sha256)] if blob is None else (),
         now_us=call.db.clock_us(),
     )
+    if blob is not None:
+        # The images that name the damaged bytes get these.
+        layers.take_place(call.db, blob.key, uploaded.key, call.db.clock_us())
+        for digest in digests:
+            layers.add_digest(call.db, repository.registry_key, repository.encryption_key, digest.stored, uploaded.key)
+    return uploaded
 
 
 @flow("CompleteLayerUpload")
