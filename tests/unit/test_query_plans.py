@@ -39,6 +39,19 @@ MAY_SCAN = {
     "SELECT id, account_id, created_us FROM account ORDER BY account_id",
     # `openecr status` counts the jobs; finished ones are few and are swept.
     "SELECT queue, state, COUNT(*) FROM job GROUP BY queue, state",
+    "SELECT COALESCE(SUM(size_bytes), 0) FROM blob",
+    # `openecr fsck` alone asks these: the jobs are the backlog, and open uploads are looked through only for the bytes
+    # of a damaged layer.
+    "SELECT id, kind, state, error FROM job WHERE state = 'dead' ORDER BY id LIMIT :most",
+    "SELECT 1 FROM job WHERE state IN ('ready', 'running') AND created_us > :us LIMIT 1",
+    (
+        "SELECT id, kind, state, error FROM job WHERE (state = 'ready' AND due_us < :us)"
+        " OR (state = 'running' AND lease_until_us < :us) ORDER BY id LIMIT :most"
+    ),
+    (
+        "SELECT object_id FROM upload WHERE sha256_state = :raw AND offset_bytes = :size_bytes"
+        " AND lease_holder IS NULL LIMIT 10"
+    ),
 }
 """Statements that read a whole table, each with why it may."""
 

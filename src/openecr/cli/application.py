@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from openecr.cli import account, env, gc, serve, status, undelete, worker
+from openecr.cli import account, env, fsck, gc, serve, status, undelete, worker
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
 from openecr.keyring import KeyringUnusable
@@ -26,6 +26,7 @@ app.command("env")(env.env)
 app.command("status")(status.status)
 app.command("undelete")(undelete.undelete)
 app.command("gc")(gc.gc)
+app.command("fsck")(fsck.fsck)
 app.command("purge")(gc.purge)
 app.add_typer(account.app, name="account")
 
@@ -45,6 +46,8 @@ def run() -> int:
         return _say(str(error), 1)
     except (typer.Abort, KeyboardInterrupt):
         return 130
+    except typer.Exit as ended:
+        return int(ended.exit_code)
     return result if isinstance(result, int) else 0
 
 

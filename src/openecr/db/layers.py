@@ -88,8 +88,7 @@ def scope_of(db: Connection, blob_key: int) -> tuple[int, str]:
 def find_object(db: Connection, object_id: str) -> Blob | None:
     """The sound blob whose bytes an object holds: the row is the visibility."""
     found = db.row(
-        "SELECT b.id, b.object_id, b.size_bytes FROM blob b WHERE b.object_id = :object_id"
-        f" AND {_IS_SOUND}",
+        f"SELECT b.id, b.object_id, b.size_bytes FROM blob b WHERE b.object_id = :object_id AND {_IS_SOUND}",
         object_id=object_id,
     )
     return None if found is None else Blob(*found)

@@ -4,6 +4,9 @@ ALTER TABLE blob ADD COLUMN quarantined_us BIGINT;
 ALTER TABLE blob ADD COLUMN damage TEXT;
 CREATE INDEX blob_quarantined ON blob (quarantined_us, id) WHERE quarantined_us IS NOT NULL;
 
+-- The same bytes in another registry heal a damaged blob.
+CREATE INDEX blob_digest_digest ON blob_digest (digest);
+
 -- Who needs every object that a snapshot names, and until when: deleting objects waits.
 CREATE TABLE object_hold (
     id {key},
