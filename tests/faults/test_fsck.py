@@ -227,21 +227,27 @@ ROWS: dict[str, tuple[str, bool]] = {
     ),
     "link-digest": ("UPDATE layer SET blob_key = (SELECT MAX(id) FROM blob)", False),
     "blob-unheld": (
-        "INSERT INTO blob (registry_key, encryption_key, object_id, cipher, size_bytes, created_us)"
-        " SELECT registry_key, encryption_key, 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa', cipher, 0, 0 FROM blob LIMIT 1",
+        (
+            "INSERT INTO blob (registry_key, encryption_key, object_id, cipher, size_bytes, created_us)"
+            " SELECT registry_key, encryption_key, 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa', cipher, 0, 0 FROM blob LIMIT 1"
+        ),
         True,
     ),
     "discarded-in-use": ("INSERT INTO discarded_object SELECT MIN(object_id), 9000000000000000 FROM blob", True),
     "foreign-key": ("UPDATE image_child SET child_key = 999", False),
     "upload-object": (
-        "INSERT INTO upload (upload_id, repository_key, principal_key, object_id, offset_bytes, lease_until_us,"
-        " created_us, touched_us) SELECT 'u', id, 1, 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa', 5, 0, 0,"
-        " 9000000000000000 FROM repository LIMIT 1",
+        (
+            "INSERT INTO upload (upload_id, repository_key, principal_key, object_id, offset_bytes, lease_until_us,"
+            " created_us, touched_us) SELECT 'u', id, 1, 'aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa', 5, 0, 0,"
+            " 9000000000000000 FROM repository LIMIT 1"
+        ),
         False,
     ),
     "job-failed": (
-        "INSERT INTO job (queue, kind, args, state, due_us, attempt, max_attempts, error, created_us)"
-        " VALUES ('q', 'k', '{}', 'dead', 0, 1, 1, 'it broke', 0)",
+        (
+            "INSERT INTO job (queue, kind, args, state, due_us, attempt, max_attempts, error, created_us)"
+            " VALUES ('q', 'k', '{}', 'dead', 0, 1, 1, 'it broke', 0)"
+        ),
         False,
     ),
 }

@@ -121,7 +121,9 @@ def _keep_bytes(
         encryption_key=repository.encryption_key,
         object_id=object_id,
         size_bytes=size_bytes,
-        digests=[digest.stored for digest in sorted(digests, key=lambda digest: digest != sha256)] if blob is None else (),
+        digests=[digest.stored for digest in sorted(digests, key=lambda digest: digest != sha256)]
+        if blob is None
+        else (),
         now_us=call.db.clock_us(),
     )
     if blob is not None:
