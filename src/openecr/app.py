@@ -18,6 +18,7 @@ from openecr.addressing import Plane, address
 from openecr.asgi import Receive, Scope, Send
 from openecr.aws.plane import ApiPlane
 from openecr.blobs.filesystem import FilesystemStore
+from openecr.blobs.store import BlobStore
 from openecr.call import Deployment, Waist
 from openecr.data_dir import blobs_path
 from openecr.db.engines import open_database
@@ -210,13 +211,18 @@ async def compose(
     return Deployment(
         settings=settings,
         database=database,
-        blobs=FilesystemStore(blobs_path(settings.data_dir)),
+        blobs=blob_store(settings),
         keyring=await database.read(lambda db: open_keyring(db, root)),
         now_us=database.clock_us,
         wall_us=host_clock_us,
         new_id=lambda: str(uuid.uuid4()),
         note_pull=note_pull,
     )
+
+
+def blob_store(settings: Settings) -> BlobStore:
+    """Where the layers of a deployment are."""
+    return FilesystemStore(blobs_path(settings.data_dir))
 
 
 @contextlib.asynccontextmanager

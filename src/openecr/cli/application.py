@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from openecr.cli import account, env, fsck, gc, serve, status, undelete, worker
+from openecr.cli import account, backup, env, fsck, gc, serve, status, undelete, worker
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
 from openecr.keyring import KeyringUnusable
@@ -27,6 +27,8 @@ app.command("status")(status.status)
 app.command("undelete")(undelete.undelete)
 app.command("gc")(gc.gc)
 app.command("fsck")(fsck.fsck)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("purge")(gc.purge)
 app.add_typer(account.app, name="account")
 

@@ -4,6 +4,8 @@ from openecr.db.connection import Connection
 
 CLOCK_OFFSET_US = "clock_offset_us"
 CLOCK = "clock"
+RESTORING = "restoring"
+"""The backup that is being restored: until it is gone, the database is not all there."""
 
 
 def find(db: Connection, name: str) -> str | None:
@@ -30,3 +32,8 @@ def put(db: Connection, name: str, value: str) -> None:
 def clock_offset_us(db: Connection) -> int:
     """How far the rules' clock is moved; zero on an ordinary data directory."""
     return int(find(db, CLOCK_OFFSET_US) or 0)
+
+
+def forget(db: Connection, name: str) -> None:
+    """Remove a fact."""
+    db.run("DELETE FROM deployment WHERE name = :name", name=name)

@@ -11,15 +11,15 @@ from openecr.db.sqlite import SqliteConnection, SqliteDatabase, host_clock_us
 from openecr.settings import Settings
 
 
-def migrate_database(settings: Settings) -> int:
+def migrate_database(settings: Settings, upto: int | None = None) -> int:
     """Bring a deployment's database to this release's schema; the number of migrations applied.
 
     Raises:
         DatabaseUnusable: it cannot be reached, or a newer release changed it beyond what this one can use.
     """
     if settings.database is None:
-        return migrate(database_path(settings.data_dir))
-    return migrate_postgres(settings.database)
+        return migrate(database_path(settings.data_dir), upto)
+    return migrate_postgres(settings.database, upto)
 
 
 async def open_database(settings: Settings) -> Database:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from openecr.db.connection import Connection, Row
+from openecr.db.schema import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,26 @@ def blob(db: Connection, key: int) -> StoredBlob | None:
     rows = db.rows("SELECT digest FROM blob_digest WHERE blob_key = :key", key=key)
     columns: Row = (*found, tuple(sorted(row[0] for row in rows)))
     return StoredBlob(*columns)
+
+
+def blobs_after(db: Reader, after: int, most: int) -> list[StoredBlob]:
+    """Up to ``most`` blobs after a key, with their digests: two statements a batch."""
+    page = {"after": after, "most": most}
+    rows = db.rows(
+        "SELECT id, registry_key, encryption_key, object_id, cipher, size_bytes, unheld_us, quarantined_us, damage"
+        " FROM blob WHERE id > :after ORDER BY id LIMIT :most",
+        **page,
+    )
+    digests: dict[int, list[bytes]] = {}
+    if rows:
+        for key, digest in db.rows(
+            "SELECT blob_key, digest FROM blob_digest WHERE blob_key > :after AND blob_key <= :last",
+            after=after,
+            last=rows[-1][0],
+        ):
+            digests.setdefault(key, []).append(bytes(digest))
+    found: list[Row] = [(*row, tuple(sorted(digests.get(row[0], ())))) for row in rows]
+    return [StoredBlob(*columns) for columns in found]
 
 
 def is_held(db: Connection, key: int) -> bool:

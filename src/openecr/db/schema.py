@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from openecr.db.connection import Connection, Row
 from openecr.db.migrations import migrations
@@ -13,6 +13,14 @@ _COLUMN = re.compile(r"(\w+) (\{key\}|\{bytes\}|BIGINT|TEXT)(?: |$)")
 _ADDED = re.compile(r"ALTER TABLE (\w+) ADD COLUMN ([^;]+)")
 _REFERENCE = re.compile(r"(\w+) .*REFERENCES (\w+) \((\w+)\)")
 _KEY = re.compile(r"PRIMARY KEY \(([^)]+)\)")
+
+
+class Reader(Protocol):
+    """A snapshot of the database: rows, and no changes."""
+
+    def rows(self, sql: str, **params: Any) -> list[Row]:
+        """Every row of a query that is bounded to a page."""
+        ...
 
 
 @dataclass(slots=True)
@@ -52,7 +60,7 @@ def _read_line(table: Table, line: str) -> None:
         table.references.append((reference[1], reference[2], reference[3]))
 
 
-def walk(connection: Connection, table: Table, most: int) -> Iterator[list[Row]]:
+def walk(connection: Reader, table: Table, most: int) -> Iterator[list[Row]]:
     """Every row of a table in the order of its primary key, in batches; columns in the table's order."""
     columns = ", ".join(table.columns)
     names = list(table.columns)

@@ -52,6 +52,9 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
     data_dir.blobs_path(settings.data_dir).mkdir(exist_ok=True, mode=0o700)
     database = await open_database(settings)
     try:
+        restoring = await database.read(lambda db: deployment.find(db, deployment.RESTORING))
+        if restoring is not None:
+            raise SettingsError(f"the restore of the backup {restoring} was cut; end it with: openecr restore FOLDER")
         fresh = await database.read(lambda db: db.row("SELECT 1 FROM deployment_key") is None)
         # A root key is made for a new deployment only: a lost one must not be replaced in silence.
         root = load_root_key(settings.data_dir, environment, create=fresh)

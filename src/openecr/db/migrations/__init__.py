@@ -34,13 +34,15 @@ _PUT_VERSION = (
 )
 
 
-def migrate(path: Path) -> int:
+def migrate(path: Path, upto: int | None = None) -> int:
     """Bring the embedded database at ``path`` to this release's schema; the number of migrations applied.
 
+    Args:
+        upto: stop at this schema: a backup is loaded into the schema that it was taken from, and moved on from there.
     Raises:
         DatabaseUnusable: a newer release changed the database beyond what this one can use.
     """
-    texts = migrations()
+    texts = migrations()[:upto]
     lock = os.open(write_lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         # Before the first connection: two that turn a new file into a WAL database at once do not wait for each other.
@@ -57,7 +59,7 @@ def migrations() -> list[str]:
     return [(folder / name).read_text() for name in names]
 
 
-def migrate_postgres(url: str) -> int:
+def migrate_postgres(url: str, upto: int | None = None) -> int:
     """Bring a PostgreSQL database to this release's schema; the number of migrations applied.
 
     One transaction for all of them, under a lock that servers which start at the same moment wait for. The number that
@@ -66,7 +68,7 @@ def migrate_postgres(url: str) -> int:
     Raises:
         DatabaseUnusable: it cannot be reached, or a newer release changed it beyond what this one can use.
     """
-    texts = migrations()
+    texts = migrations()[:upto]
     try:
         with psycopg.connect(url, connect_timeout=10) as connection:
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_POSTGRES_LOCK,))

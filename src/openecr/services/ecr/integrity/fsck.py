@@ -10,7 +10,7 @@ from functools import partial
 
 from openecr.blobs.store import ObjectMissing
 from openecr.call import Deployment
-from openecr.db import garbage, integrity, uploads
+from openecr.db import garbage, integrity, schema, uploads
 from openecr.db.connection import Connection
 from openecr.db.integrity import StoredBlob
 from openecr.services.ecr.integrity import blobs, rows
@@ -50,8 +50,10 @@ class Pass:
             StoreAbsent: the first objects are all missing, as where a disk is not mounted.
         """
         database = self.deployment.database
-        for finding in await database.read(rows.foreign_keys):
-            yield finding
+        for table in schema.tables():
+            for reference in table.references:
+                for finding in await database.read(partial(rows.foreign_key, table=table, reference=reference)):
+                    yield finding
         async for finding in self._images():
             yield finding
         for step in (rows.tags_step, rows.links_step, rows.trash_step):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from openecr.db import images, integrity, schema
 from openecr.db.connection import Connection
 from openecr.db.integrity import Bound, StoredImage
+from openecr.db.schema import Table
 from openecr.manifest import Manifest, ManifestRefused, parse
 from openecr.names import Digest
 from openecr.services.ecr.integrity.findings import Finding, Kind
@@ -127,14 +128,12 @@ def trash_step(db: Connection, after: int, most: int) -> Step:
     return Step(batch[-1].key if batch else None, len(batch), findings)
 
 
-def foreign_keys(db: Connection) -> list[Finding]:
+def foreign_key(db: Connection, table: Table, reference: tuple[str, str, str]) -> list[Finding]:
     """References that name no row: a database that was changed behind its constraints."""
     return [
         Finding(
             Kind.FOREIGN_KEY, f"{table.name}.{reference[0]} of row {'/'.join(map(_told, row))}", f"no {reference[1]}"
         )
-        for table in schema.tables()
-        for reference in table.references
         for row in schema.dangling(db, table, reference, _MOST_DANGLING)
     ]
 
