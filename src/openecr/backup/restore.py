@@ -79,7 +79,7 @@ async def restore(settings: Settings, blobs: BlobStore, folder: Folder, name: st
     await asyncio.to_thread(migrate_database, settings, manifest.schema)
     database = await open_database(settings)
     try:
-        await database.write(partial(_begin, name=name))
+        await database.write(partial(begin, name=name))
         watcher.expect(manifest.size_bytes)
         await _restore_objects(folder, name, blobs, watcher)
         for table in schema.tables(migrations()[: manifest.schema]):
@@ -96,13 +96,13 @@ async def restore(settings: Settings, blobs: BlobStore, folder: Folder, name: st
     return manifest
 
 
-def _begin(db: Connection, name: str) -> None:
+def begin(db: Connection, name: str) -> None:
     """Say that a restore is under way, in a database that holds nothing else."""
     under_way = facts.find(db, facts.RESTORING)
     if under_way == name:
         return
     if under_way is not None:
-        raise BackupRefused(f"the restore of the backup {under_way} was cut; end it with: --at {under_way}")
+        raise BackupRefused(f"filling it from {under_way} was cut; run that again first")
     if any(db.row(f"SELECT 1 FROM {table} LIMIT 1") is not None for table in _HELD_BY):  # noqa: S608 - constants
         raise BackupRefused(
             "the deployment is not empty; restore into a data directory, or a database, that was never used"

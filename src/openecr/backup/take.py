@@ -36,6 +36,7 @@ from openecr.backup.folder import (
 from openecr.blobs.filesystem import FilesystemStore
 from openecr.blobs.store import ObjectMissing
 from openecr.call import Deployment
+from openecr.db import deployment as facts
 from openecr.db import holds, integrity, schema
 from openecr.db.integrity import StoredBlob
 from openecr.db.migrations import migrations
@@ -44,10 +45,8 @@ from openecr.db.snapshot import snapshot
 from openecr.names import Digest
 from openecr.services.ecr.integrity.blob_bytes import stored_size_bytes
 
-LEFT_OUT = frozenset(("upload", "upload_segment", "discarded_object", "object_hold", "forgotten"))
+LEFT_OUT = frozenset(("upload", "upload_segment", "discarded_object", "object_hold", "forgotten", "last_commit"))
 """What only means something beside the store and the servers of its moment: uploads under way begin again."""
-_ENGINES_OWN = ("schema", "oldest_reader")
-"""Facts of the deployment that are the engine's, not the data's."""
 _LEASE_US = 600 * 1_000_000
 _RENEW_SECONDS = 60.0
 _ROWS = 500
@@ -151,7 +150,7 @@ def _dump_table(reader: Reader, table: Table, target: Path) -> File:
     most = _ROWS_WITH_MANIFESTS if "manifest" in table.columns else _ROWS
     for rows in schema.walk(reader, table, most):
         for row in rows:
-            if table.name != "deployment" or row[0] not in _ENGINES_OWN:
+            if table.name != "deployment" or row[0] not in facts.OF_THE_ENGINE:
                 lines.write(row)
     return lines.close()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from openecr.cli import account, backup, env, fsck, gc, serve, status, undelete, worker
+from openecr.cli import account, backup, env, fsck, gc, migrate, serve, status, undelete, worker
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
 from openecr.keyring import KeyringUnusable
@@ -29,6 +29,7 @@ app.command("gc")(gc.gc)
 app.command("fsck")(fsck.fsck)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.command("migrate")(migrate.migrate)
 app.command("purge")(gc.purge)
 app.add_typer(account.app, name="account")
 

@@ -2,10 +2,14 @@
 
 from openecr.db.connection import Connection
 
+MOVED_TO = "moved_to"
+"""Where an embedded deployment went: nothing works on what was left behind."""
 CLOCK_OFFSET_US = "clock_offset_us"
 CLOCK = "clock"
 RESTORING = "restoring"
 """The backup that is being restored: until it is gone, the database is not all there."""
+OF_THE_ENGINE = frozenset(("schema", "oldest_reader", RESTORING, MOVED_TO))
+"""Facts of one database, not of the deployment in it: they do not go along."""
 
 
 def find(db: Connection, name: str) -> str | None:

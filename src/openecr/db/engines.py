@@ -4,7 +4,7 @@ from pathlib import Path
 
 from openecr.data_dir import database_path, primary_path
 from openecr.db import deployment
-from openecr.db.connection import Database
+from openecr.db.connection import Database, DatabaseUnusable
 from openecr.db.migrations import migrate, migrate_postgres
 from openecr.db.postgres import PostgresDatabase
 from openecr.db.sqlite import SqliteConnection, SqliteDatabase, host_clock_us
@@ -36,15 +36,26 @@ async def open_shared(settings: Settings) -> PostgresDatabase:
         connections=settings.database_connections,
         memory=primary_path(settings.data_dir),
     ).start()
-    database.shift_clock(await database.read(deployment.clock_offset_us))
+    try:
+        database.shift_clock(await database.read(deployment.clock_offset_us))
+    except BaseException:
+        await database.close()
+        raise
     return database
 
 
 def open_embedded(path: Path) -> SqliteDatabase:
-    """The embedded database, on its clock."""
+    """The embedded database, on its clock.
+
+    Raises:
+        DatabaseUnusable: the deployment was moved to another database.
+    """
     connection = SqliteConnection(path, read_only=False)
     try:
+        moved_to = deployment.find(connection, deployment.MOVED_TO)
         offset_us = deployment.clock_offset_us(connection)
     finally:
         connection.close()
+    if moved_to is not None:
+        raise DatabaseUnusable(f"this deployment moved to {moved_to}; give it with --database, or OPENECR_DATABASE")
     return SqliteDatabase(path, lambda: host_clock_us() + offset_us)

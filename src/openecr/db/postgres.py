@@ -108,7 +108,10 @@ class PostgresConnection:
         return self._session.execute(sql, params).rowcount
 
     def kept_row(self, scope: str, sql: str, **params: Any) -> Row | None:
-        """The first row, kept in memory for the next read that asks; a row that is not there is not kept."""
+        """The first row, from memory where it is kept, else kept for the next that asks; no row is not kept."""
+        kept = self._database.kept.find(_kept_key(sql, params))
+        if kept is not None:
+            return kept
         found = self.row(sql, **params)
         if found is not None and not self._writes:
             self._database.kept.keep(_kept_key(sql, params), scope, found, self._epoch)

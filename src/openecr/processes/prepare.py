@@ -54,7 +54,9 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
     try:
         restoring = await database.read(lambda db: deployment.find(db, deployment.RESTORING))
         if restoring is not None:
-            raise SettingsError(f"the restore of the backup {restoring} was cut; end it with: openecr restore FOLDER")
+            raise SettingsError(
+                f"filling this database from {restoring} was cut; run it again: openecr restore or migrate --to"
+            )
         fresh = await database.read(lambda db: db.row("SELECT 1 FROM deployment_key") is None)
         # A root key is made for a new deployment only: a lost one must not be replaced in silence.
         root = load_root_key(settings.data_dir, environment, create=fresh)

@@ -1,0 +1,156 @@
+"""How often a pull asks a shared database: on PostgreSQL round trips are what counts."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.postgres import Cluster
+
+from openecr.call import OCI, Deployment, Origin, Waist
+from openecr.db import images, layers, registries, repositories
+from openecr.db.connection import Connection
+from openecr.db.engines import open_database
+from openecr.db.migrations import migrate_postgres
+from openecr.db.postgres import _Session
+from openecr.keyring import Keyring
+from openecr.names import Digest, RegistryName
+from openecr.processes.prepare import create_account
+from openecr.services.ecr.images import pull_image
+from openecr.services.ecr.layers import locate_layer
+from openecr.settings import Settings
+
+ACCOUNT = "123456789012"
+REGISTRY = RegistryName(ACCOUNT, "us-east-1")
+MANIFEST = b'{"schemaVersion": 2}'
+DIGEST = Digest.of(MANIFEST)
+LAYER = Digest.of(b"layer")
+KEYS = Keyring({use: {1: bytes(32)} for use in ("secrets", "layer-url")})
+
+
+def fill(db: Connection) -> str:
+    """A repository with one tagged image and one layer; the administrator's access key."""
+    key = create_account(db, KEYS, ACCOUNT, 1)
+    repositories.insert(
+        db,
+        registry_key=registries.require_key(db, REGISTRY, 1),
+        name="app",
+        now_us=1,
+        tag_mutability="MUTABLE",
+        mutability_filters="[]",
+        scan_on_push=False,
+        encryption_type="AES256",
+        kms_key=None,
+    )
+    repository = repositories.find(db, REGISTRY, "app")
+    assert repository is not None
+    blob = layers.insert_blob(
+        db,
+        registry_key=repository.registry_key,
+        encryption_key=repository.encryption_key,
+        object_id="0b6bbd06-9c52-4e65-8c5e-580c80c9dc36",
+        size_bytes=5,
+        digests=[LAYER.stored],
+        now_us=1,
+    )
+    layers.link(db, repository.key, LAYER.stored, blob.key, promised_until_us=2**62, now_us=1)
+    image_key = images.insert(
+        db,
+        repository_key=repository.key,
+        digest=DIGEST.stored,
+        media_type="application/vnd.oci.image.manifest.v1+json",
+        artifact_type=None,
+        config_media_type=None,
+        subject_digest=None,
+        annotations=None,
+        pushed_us=1,
+        manifest=MANIFEST,
+        ever_tagged=True,
+    )
+    images.set_tag(db, repository.key, "latest", image_key, 1)
+    return key.access_key_id
+
+
+@pytest.fixture
+def trips(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the sessions of decisions send, the watch's own looks left out."""
+    sent: list[str] = []
+    execute = _Session.execute
+
+    def counted(self: _Session, sql: str, params: dict[str, Any]) -> Any:
+        if "forgotten" not in sql and "pg_is_in_recovery" not in sql:
+            sent.append(sql)
+        return execute(self, sql, params)
+
+    begin_read = _Session.begin_read
+
+    def begun(self: _Session) -> None:
+        sent.append("BEGIN")
+        begin_read(self)
+
+    monkeypatch.setattr(_Session, "execute", counted)
+    monkeypatch.setattr(_Session, "begin_read", begun)
+    monkeypatch.setattr("openecr.db.kept_rows.LEASE_SECONDS", 60.0)  # a stalled machine is not what is tested
+    return sent
+
+
+def test_a_pull_by_tag_is_one_round_trip_and_by_digest_none_once_it_is_kept(
+    postgres: Cluster, tmp_path: Path, trips: list[str]
+) -> None:
+    settings = Settings(data_dir=tmp_path, database=postgres.create_database(migrate_postgres))
+
+    async def scenario(waist: Waist, origin: Origin) -> None:
+        async def counted(work: Coroutine[Any, Any, Any]) -> int:
+            before = len(trips)
+            await work
+            return len(trips) - before
+
+        def by_tag() -> Coroutine[Any, Any, Any]:
+            return waist.run(
+                pull_image, origin, repository_name="app", reference="latest", accepted=frozenset(), counts=True
+            )
+
+        def by_digest() -> Coroutine[Any, Any, Any]:
+            return waist.run(
+                pull_image, origin, repository_name="app", reference=DIGEST, accepted=frozenset(), counts=True
+            )
+
+        def layer() -> Coroutine[Any, Any, Any]:
+            return waist.run(locate_layer, origin, repository_name="app", digest=LAYER)
+
+        await by_tag()
+        await by_digest()
+        assert [await counted(by_tag()) for _ in range(5)] == [1] * 5
+        assert [await counted(by_digest()) for _ in range(5)] == [0] * 5
+        assert [await counted(layer()) for _ in range(5)] == [1] * 5
+
+    asyncio.run(_play(settings, scenario))
+
+
+async def _play(settings: Settings, scenario: Any) -> None:
+    database = await open_database(settings)
+    try:
+        access_key_id = await database.write(fill)
+        deployment: Any = Deployment(
+            settings=settings,
+            database=database,
+            blobs=_NoStore(),  # type: ignore[arg-type]
+            keyring=KEYS,
+            now_us=database.clock_us,
+            wall_us=database.clock_us,
+            new_id=lambda: "id",
+            note_pull=lambda _key, _now_us: None,
+        )
+        origin = Origin("request", access_key_id, REGISTRY, "http://localhost", 1, OCI)
+        await scenario(Waist(deployment), replace(origin, now_us=database.clock_us()))
+    finally:
+        await database.close()
+
+
+class _NoStore:
+    """No bytes are moved here."""
+
+    def url(self, *_: Any, **__: Any) -> None:
+        """Nobody is redirected."""
