@@ -385,6 +385,18 @@ class TestLosses:
         run(scenario())
 
 
+def reconfigure(cluster: Cluster, change: str, wanted: str) -> None:
+    """Change whether the server takes writes, and return once every connection is told."""
+    with psycopg.connect(f"{cluster.address}/postgres", autocommit=True) as admin:
+        admin.execute("SET default_transaction_read_only = off")
+        admin.execute(change.encode())
+        admin.execute("SELECT pg_reload_conf()")
+    while True:
+        with psycopg.connect(f"{cluster.address}/postgres", autocommit=True) as fresh:
+            if fresh.execute("SHOW default_transaction_read_only").fetchone() == (wanted,):
+                return
+
+
 class TestPrimary:
     def test_a_server_that_only_reads_is_not_written_to(
         self, own_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
@@ -395,15 +407,10 @@ class TestPrimary:
         async def scenario() -> None:
             async with opened(url) as database:
                 await database.write(put("before"))
-                with psycopg.connect(f"{own_cluster.address}/postgres", autocommit=True) as admin:
-                    admin.execute("ALTER SYSTEM SET default_transaction_read_only = on")
-                    admin.execute("SELECT pg_reload_conf()")
+                reconfigure(own_cluster, "ALTER SYSTEM SET default_transaction_read_only = on", "on")
                 with pytest.raises(DatabaseAway):
                     await database.write(put("lost"))
-                with psycopg.connect(f"{own_cluster.address}/postgres", autocommit=True) as admin:
-                    admin.execute("SET transaction_read_only = off")
-                    admin.execute("ALTER SYSTEM RESET default_transaction_read_only")
-                    admin.execute("SELECT pg_reload_conf()")
+                reconfigure(own_cluster, "ALTER SYSTEM RESET default_transaction_read_only", "off")
                 await database.write(put("after"))
                 assert await database.read(names) == ["after", "before"]
 
