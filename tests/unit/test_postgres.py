@@ -13,7 +13,7 @@ from tests.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.postgres import Cluster, running_cluster
 from tests.running import free_port
 
-from openecr.db import garbage, layers, registries, repositories
+from openecr.db import garbage, layers, registries, repositories, trash
 from openecr.db.connection import Connection, DatabaseUnusable
 from openecr.db.migrations import migrate_postgres
 from openecr.db.postgres import PostgresDatabase, shown
@@ -454,5 +454,54 @@ class TestKept:
 
                 await one.write(change)
                 assert await other.read(kept, consistent=False) == ("new",)
+
+        run(scenario())
+
+
+class TestTrash:
+    def test_a_purge_that_begins_while_a_repository_is_taken_back_waits_and_finds_it_alive(self, url: str) -> None:
+        async def scenario() -> None:
+            async with opened(url) as database:
+
+                def throw_away(db: Connection) -> tuple[repositories.Repository, int]:
+                    repository = make_repository(db)
+                    trash.put(
+                        db,
+                        registry_key=repository.registry_key,
+                        repository_name="app",
+                        kind=trash.REPOSITORY,
+                        digest=None,
+                        tags=(),
+                        document={"repositoryKey": repository.key},
+                        manifest=None,
+                        layers=(),
+                        deleted_us=1,
+                        deleted_by="test",
+                        reason="test",
+                    )
+                    repositories.move_to_trash(db, repository.key, 1)
+                    key = trash.newest_repository(db, repository.registry_key, "app")
+                    assert key is not None
+                    return repository, key
+
+                repository, key = await database.write(throw_away)
+                found, purging = threading.Event(), threading.Event()
+
+                def take_back(db: Connection) -> None:
+                    trashed = trash.find(db, key)
+                    assert trashed is not None
+                    found.set()
+                    purging.wait(0.3)  # the purge is at it, and must wait for this commit
+                    assert repositories.restore(db, repository.key, "app")
+                    trash.delete(db, key)
+
+                def purge(db: Connection) -> bool:
+                    found.wait(20)
+                    trash.start_purging(db, key)
+                    purging.set()
+                    return repositories.is_trashed(db, repository.key)
+
+                _, may_purge = await asyncio.gather(database.write(take_back), database.write(purge))
+                assert not may_purge
 
         run(scenario())

@@ -75,8 +75,9 @@ _COLUMNS = "id, kind, repository_name, digest, tags, document, manifest, deleted
 
 
 def find(db: Connection, trash_key: int) -> Trashed | None:
-    """One deletion that can still be undone."""
-    found = db.row(f"SELECT {_COLUMNS} FROM trash WHERE id = :key AND kind <> 'purging'", key=trash_key)
+    """One deletion that can still be undone; held, so that no purge begins before this transaction ends."""
+    sql = f"SELECT {_COLUMNS} FROM trash WHERE id = :key AND kind <> 'purging'"
+    found = db.locked_row("trash", sql, against_references=True, key=trash_key)
     return None if found is None else _record(found)
 
 
