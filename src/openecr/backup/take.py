@@ -13,17 +13,15 @@ import asyncio
 import base64
 import hashlib
 import shutil
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import orjson
 
 from openecr import __version__
 from openecr.backup.folder import (
-    BackupRefused,
     File,
     Folder,
     LineWriter,
@@ -37,18 +35,17 @@ from openecr.blobs.filesystem import FilesystemStore
 from openecr.blobs.store import ObjectMissing
 from openecr.call import Deployment
 from openecr.db import deployment as facts
-from openecr.db import holds, integrity, schema
+from openecr.db import integrity, schema
 from openecr.db.integrity import StoredBlob
 from openecr.db.migrations import migrations
 from openecr.db.schema import Reader, Table
 from openecr.db.snapshot import snapshot
 from openecr.names import Digest
 from openecr.services.ecr.integrity.blob_bytes import stored_size_bytes
+from openecr.services.ecr.object_hold import held
 
 LEFT_OUT = frozenset(("upload", "upload_segment", "discarded_object", "object_hold", "forgotten", "last_commit"))
 """What only means something beside the store and the servers of its moment: uploads under way begin again."""
-_LEASE_US = 600 * 1_000_000
-_RENEW_SECONDS = 60.0
 _ROWS = 500
 _ROWS_WITH_MANIFESTS = 50
 _AT_ONCE = 8
@@ -77,10 +74,11 @@ async def take(deployment: Deployment, path: Path, watcher: Watcher) -> Taken:
     """Take one backup into a folder.
 
     Raises:
-        BackupRefused: another is being taken there, or the hold was lost because this machine slept.
+        BackupRefused: another is being taken there.
+        HoldLost: the hold lapsed because this machine slept.
     """
     with locked(path) as folder:
-        async with _held(deployment) as lost:
+        async with held(deployment):
             name = name_at(deployment.database.clock_us())
             target = folder.snapshots / name
             target.mkdir(mode=0o700, parents=True)
@@ -92,8 +90,6 @@ async def take(deployment: Deployment, path: Path, watcher: Watcher) -> Taken:
             copying = _Copying(deployment, folder.objects(), watcher)
             known = folder.stored_objects(previous[-1]) if previous else iter(())
             files["objects.jsonl"] = await copying.run(target, known)
-            if lost():
-                raise BackupRefused("the backup took a pause so long that layers may be gone; run it again")
         (target / "blobs.tmp").unlink()
         sync_folder(target)
         manifest = Manifest(
@@ -109,29 +105,6 @@ async def take(deployment: Deployment, path: Path, watcher: Watcher) -> Taken:
         folder.write_manifest(name, manifest)
         sync_folder(folder.path)
     return Taken(name, copying.objects, copying.copied, copying.copied_bytes, tuple(copying.damaged))
-
-
-@asynccontextmanager
-async def _held(deployment: Deployment) -> AsyncIterator[Callable[[], bool]]:
-    """Hold every object; tells whether the hold was lost."""
-    database, holder = deployment.database, deployment.new_id()
-    await database.write(partial(holds.take, holder=holder, lease_us=_LEASE_US))
-    lapsed = False
-
-    async def keep() -> None:
-        nonlocal lapsed
-        while not lapsed:
-            await asyncio.sleep(_RENEW_SECONDS)
-            lapsed = not await database.write(partial(holds.renew, holder=holder, lease_us=_LEASE_US))
-
-    keeping = asyncio.create_task(keep())
-    try:
-        yield lambda: lapsed
-        if not await database.write(partial(holds.renew, holder=holder, lease_us=_LEASE_US)):
-            raise BackupRefused("the backup took a pause so long that layers may be gone; run it again")
-    finally:
-        keeping.cancel()
-        await database.write(partial(holds.release, holder=holder))
 
 
 def _dump(reader: Reader, target: Path) -> tuple[dict[str, File], dict[str, list[str]]]:

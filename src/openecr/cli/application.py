@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from openecr.cli import account, backup, env, fsck, gc, migrate, serve, status, undelete, worker
+from openecr.cli import account, backup, env, fsck, gc, migrate, serve, status, transfer, undelete, worker
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
 from openecr.keyring import KeyringUnusable
@@ -30,6 +30,8 @@ app.command("fsck")(fsck.fsck)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("migrate")(migrate.migrate)
+app.command("export")(transfer.export)
+app.command("import")(transfer.import_)
 app.command("purge")(gc.purge)
 app.add_typer(account.app, name="account")
 

@@ -16,6 +16,7 @@ from openecr.backup.take import Watcher
 from openecr.cli import options, progress
 from openecr.keyring import ROOT_KEY_VARIABLE, root_key_path
 from openecr.processes.lock import ServeLock
+from openecr.services.ecr.object_hold import HoldLost
 from openecr.settings import Settings
 
 _ROOT_KEY = "The root key is not in the backup. Keep a copy elsewhere: without it the backup opens nothing."
@@ -52,6 +53,8 @@ def backup(
             if prune:
                 backups, layers = taking.prune(folder, keep)
                 print(f"removed {backups} backups and {layers} layers that no backup names any more")
+    except HoldLost:
+        raise options.CommandFailed("the backup took a pause so long that layers may be gone; run it again") from None
     except BackupRefused as refused:
         raise options.CommandFailed(str(refused)) from None
 

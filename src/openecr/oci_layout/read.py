@@ -1,0 +1,180 @@
+"""Read a layout that anybody may have made: nothing is extracted, no name becomes a path, nothing is read unbounded.
+
+Only regular files count, under names that are derived from a parsed digest. A tar is walked once for where its members
+begin; it is not decompressed, so that there are no bombs, and links, devices, sparse members, repeated names, absolute
+names and ``..`` are refused, however harmless.
+"""
+
+import os
+import re
+import stat
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from openecr.manifest import MOST_BYTES
+from openecr.names import Digest
+from openecr.oci_layout.names import INDEX, LayoutRefused, blob_name
+
+_MOST_MEMBERS = 200_000
+_MOST_HEADER_BYTES = 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
+_OWN = re.compile(r"(?:\./)?(oci-layout|index\.json|blobs/(?:sha256/[0-9a-f]{64}|sha512/[0-9a-f]{128}))")
+
+
+class Source(Protocol):
+    """A layout to read."""
+
+    def size_bytes(self, name: str) -> int | None:
+        """The size of a file of the layout; None where it has none of this name."""
+        ...
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """The bytes of a file of the layout."""
+        ...
+
+
+def open_layout(path: Path) -> Source:
+    """A folder or a tar.
+
+    Raises:
+        LayoutRefused: it is neither, or no layout.
+    """
+    if path.is_dir():
+        source: Source = FolderSource(path)
+    elif path.is_file():
+        source = TarSource(path)
+    else:
+        raise LayoutRefused(f"there is no layout at {path}; give a folder or a .tar")
+    if source.size_bytes(INDEX) is None:
+        raise LayoutRefused(f"{path} has no index.json at its top; give an OCI image layout")
+    return source
+
+
+def document(source: Source, name: str) -> bytes:
+    """A small file of a layout, whole.
+
+    Raises:
+        LayoutRefused: it is missing, or longer than a manifest may be.
+    """
+    size_bytes = source.size_bytes(name)
+    if size_bytes is None:
+        raise LayoutRefused(f"the layout has no {name}; export it again")
+    if size_bytes > MOST_BYTES:
+        raise LayoutRefused(f"{name} is longer than {MOST_BYTES} bytes, which no manifest may be")
+    return b"".join(source.pieces(name))
+
+
+def manifest_bytes(source: Source, digest: Digest, told_bytes: int) -> bytes:
+    """A manifest of a layout, verified.
+
+    Raises:
+        LayoutRefused: it is missing, or has other bytes than its descriptor says.
+    """
+    content = document(source, blob_name(digest))
+    if len(content) != told_bytes or Digest.of(content, digest.algorithm) != digest:
+        raise LayoutRefused(f"the manifest {digest} has other bytes in the layout; export it again")
+    return content
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSource:
+    """A layout in a folder."""
+
+    folder: Path
+
+    def size_bytes(self, name: str) -> int | None:
+        """The size of a regular file that is reached without a link."""
+        path = self.folder
+        for part in name.split("/"):
+            path = path / part
+            try:
+                about = os.lstat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            if stat.S_ISLNK(about.st_mode):
+                raise LayoutRefused(f"{name} is a link, which no layout has; copy the files themselves")
+        if not stat.S_ISREG(about.st_mode):
+            raise LayoutRefused(f"{name} is no regular file; export the layout again")
+        return about.st_size
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """The file's bytes."""
+        descriptor = os.open(self.folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                yield piece
+
+
+class TarSource:
+    """A layout in an uncompressed tar."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._members: dict[str, tuple[int, int]] = {}
+        try:
+            self._walk()
+        except tarfile.TarError as error:
+            raise LayoutRefused(f"{path} is no uncompressed tar ({error}); decompress it, or give the folder") from None
+
+    def size_bytes(self, name: str) -> int | None:
+        """The size of a member."""
+        found = self._members.get(name)
+        return None if found is None else found[1]
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """The member's bytes."""
+        offset, left = self._members[name]
+        while left:
+            self._file.seek(offset)
+            piece = self._file.read(min(_PIECE_BYTES, left))
+            if not piece:
+                raise LayoutRefused("the tar ends before its last file does; copy it again")
+            offset, left = offset + len(piece), left - len(piece)
+            yield piece
+
+    def _walk(self) -> None:
+        with tarfile.open(fileobj=_Bounded(self._file), mode="r:") as archive:  # type: ignore[call-overload]
+            for number, member in enumerate(archive):
+                archive.members = []  # what was walked is not remembered
+                if number >= _MOST_MEMBERS:
+                    raise LayoutRefused(f"the tar has more than {_MOST_MEMBERS} members, which no export has")
+                self._take(member)
+
+    def _take(self, member: tarfile.TarInfo) -> None:
+        parts = member.name.split("/")
+        if member.name.startswith("/") or ".." in parts:
+            raise LayoutRefused(f"the tar's member '{member.name[:100]}' leads out of it; do not trust this file")
+        if member.isdir():
+            return
+        if not member.isreg() or member.issparse():
+            raise LayoutRefused(f"the tar's member '{member.name[:100]}' is a link or special; do not trust this file")
+        found = _OWN.fullmatch(member.name)
+        if found is None:
+            return
+        if found[1] in self._members:
+            raise LayoutRefused(f"the tar has '{found[1]}' twice; do not trust this file")
+        self._members[found[1]] = (member.offset_data, member.size)
+
+
+class _Bounded:
+    """A file of which a tar's headers are read: none of them may claim more than a megabyte of memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        """Read a header."""
+        if not 0 <= size <= _MOST_HEADER_BYTES:
+            raise LayoutRefused("a header of the tar is longer than any has to be; do not trust this file")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Pass over a member."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Where the walk is."""
+        return self._file.tell()
