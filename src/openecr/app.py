@@ -34,6 +34,7 @@ from openecr.oci.plane import Arrival, DkrPlane, fault
 from openecr.oci.render import not_found
 from openecr.pull_notes import PullNotes
 from openecr.services.ecr import garbage, upkeep
+from openecr.services.ecr.integrity import scrub
 from openecr.services.served import SERVICES
 from openecr.settings import Settings
 
@@ -182,12 +183,19 @@ class Application:
             if collected != garbage.Collected():
                 log.info("garbage collected", **asdict(collected))
 
+        async def scrub_layers(_args: Mapping[str, Any]) -> None:
+            if settings.scrub_days:
+                scrubbed = await scrub.scrub(self._deployment)
+                if scrubbed.ended_pass or scrubbed.damaged:
+                    log.info("layers scrubbed", **asdict(scrubbed))
+
         worker = JobWorker(
             database,
-            {"expire-uploads": expire_uploads, "collect-garbage": collect_garbage},
+            {"expire-uploads": expire_uploads, "collect-garbage": collect_garbage, "scrub-layers": scrub_layers},
             schedules=(
                 Schedule("expire-uploads", "expire-uploads", 10 * _MINUTE_US),
                 Schedule("collect-garbage", "collect-garbage", 5 * _MINUTE_US),
+                Schedule("scrub-layers", "scrub-layers", 10 * _MINUTE_US),
             ),
         )
         working = asyncio.create_task(worker.run())

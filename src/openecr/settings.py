@@ -66,6 +66,8 @@ class Settings:
     """How long a layer that a client was told of stays, though no image names it yet."""
     trash_days: int = 7
     """How long what was deleted can be taken back; 0 leaves it to the next collection."""
+    scrub_days: int = 30
+    """Every layer is read again, and compared with its digests, within this many days; 0 leaves that to ``fsck``."""
     layer_url_seconds: int = 3600
     """Life of a presigned layer URL."""
     token_seconds: int = 43_200
@@ -99,6 +101,8 @@ class Settings:
                 raise SettingsError(f"--url {self.url} must be http(s)://host[:port], without a path")
         if self.trash_days < 0:
             raise SettingsError("trash_days is a number of days, 0 for none")
+        if self.scrub_days < 0:
+            raise SettingsError("scrub_days is a number of days, 0 for no scrub")
         for network in self.trusted_proxies:
             try:
                 ip_network(network)

@@ -10,10 +10,11 @@ import typer
 from openecr import __version__
 from openecr import data_dir as directories
 from openecr.cli import options
-from openecr.db import accounts, deployment
+from openecr.db import accounts, deployment, integrity
 from openecr.db.connection import Connection
 from openecr.db.engines import open_database
 from openecr.processes import address, lock
+from openecr.services.ecr.integrity import scrub
 from openecr.settings import Settings
 
 NOT_IN_FORCE = {
@@ -66,6 +67,8 @@ def _stored(db: Connection) -> dict[str, Any]:
         "clock_offset_seconds": deployment.clock_offset_us(db) // 1_000_000,
         "repositories": _count(db, "SELECT count(*) FROM repository"),
         "images": _count(db, "SELECT count(*) FROM image"),
+        "quarantined": integrity.count_quarantined(db),
+        "scrubbed": _instant(int(scrubbed)) if (scrubbed := deployment.find(db, scrub.FINISHED_US)) else None,
         "jobs": {str(state): int(count) for state, count in db.rows("SELECT state, count(*) FROM job GROUP BY state")},
     }
 
@@ -95,6 +98,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
             f"accounts        {' '.join(found['accounts'])}",
             f"stored          {found['repositories']} repositories, {found['images']} images",
             f"jobs            {jobs}",
+            f"last scrub      {found['scrubbed'] or 'none has ended yet'}",
+            f"quarantined     {found['quarantined'] or 'no'} layers"
+            + (", see openecr fsck" if found["quarantined"] else ""),
         ]
         if found["clock_offset_seconds"]:
             lines.append(f"rules' clock    {found['clock_offset_seconds']} seconds ahead")
