@@ -48,17 +48,17 @@ def blob(db: Connection, key: int) -> StoredBlob | None:
     return StoredBlob(*columns)
 
 
-def blobs_after(db: Reader, after: int, most: int) -> list[StoredBlob]:
+def blobs_after(reader: Reader, after: int, most: int) -> list[StoredBlob]:
     """Up to ``most`` blobs after a key, with their digests: two statements a batch."""
     page = {"after": after, "most": most}
-    rows = db.rows(
+    rows = reader.rows(
         "SELECT id, registry_key, encryption_key, object_id, cipher, size_bytes, unheld_us, quarantined_us, damage"
         " FROM blob WHERE id > :after ORDER BY id LIMIT :most",
         **page,
     )
     digests: dict[int, list[bytes]] = {}
     if rows:
-        for key, digest in db.rows(
+        for key, digest in reader.rows(
             "SELECT blob_key, digest FROM blob_digest WHERE blob_key > :after AND blob_key <= :last",
             after=after,
             last=rows[-1][0],
