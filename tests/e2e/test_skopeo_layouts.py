@@ -1,0 +1,58 @@
+"""OCI image layouts between openecr and skopeo, both ways."""
+
+from pathlib import Path
+
+from tests.e2e.conftest import NewRepository
+from tests.e2e.images import push_busybox, push_two_platforms
+from tests.e2e.repositories import Repository
+from tests.e2e.shell import Shell
+from tests.registry_client import RegistryClient
+from tests.running import Server, openecr
+
+
+def _openecr(server: Server, *arguments: str | Path) -> None:
+    openecr(*map(str, arguments), "--data-dir", str(server.data_dir))
+
+
+def test_skopeo_reads_an_export(
+    containers_shell: Shell, server: Server, repository: Repository, registry: RegistryClient, tmp_path: Path
+) -> None:
+    digest = push_busybox(registry, repository.name, "v1", "one")
+    index, _ = push_two_platforms(registry, repository.name, "all")
+    _openecr(server, "export", repository.name, "--to", tmp_path / "layout")
+    _openecr(server, "export", f"{repository.name}:v1", "--to", tmp_path / "one.tar")
+
+    seen = containers_shell.run("skopeo", "inspect", "--format", "{{.Digest}}", f"oci:{tmp_path}/layout:v1")
+    assert seen.strip() == digest
+    seen = containers_shell.run("skopeo", "inspect", "--format", "{{.Digest}}", f"oci-archive:{tmp_path}/one.tar:v1")
+    assert seen.strip() == digest
+    containers_shell.run("skopeo", "copy", "--all", f"oci:{tmp_path}/layout:all", f"dir:{tmp_path}/copy")
+    assert (tmp_path / "copy" / "manifest.json").read_bytes() == registry.request(
+        "GET", f"/v2/{repository.name}/manifests/{index}"
+    ).body
+
+
+def test_openecr_reads_what_skopeo_wrote(
+    containers_shell: Shell,
+    server: Server,
+    new_repository: NewRepository,
+    registry: RegistryClient,
+    password: str,
+    tmp_path: Path,
+) -> None:
+    source, target = new_repository("source"), new_repository("target")
+    push_busybox(registry, source.name, "v1", "one")
+    index, members = push_two_platforms(registry, source.name, "all")
+    plain = ("--src-tls-verify=false", "--src-creds", f"AWS:{password}")
+    containers_shell.run("skopeo", "copy", *plain, f"docker://{source.reference}:v1", f"oci:{tmp_path}/layout:v1")
+    containers_shell.run(
+        "skopeo", "copy", "--all", *plain, f"docker://{source.reference}:all", f"oci-archive:{tmp_path}/all.tar:all"
+    )
+
+    _openecr(server, "import", tmp_path / "layout", "--to", target.name)
+    _openecr(server, "import", tmp_path / "all.tar", "--to", target.name)
+
+    assert target.tags() == {"v1", "all"}
+    assert target.digest("v1") == source.digest("v1")
+    assert target.digest("all") == index
+    assert {image["imageDigest"] for image in target.images()} == {target.digest("v1"), index, *members}
