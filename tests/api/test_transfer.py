@@ -1,5 +1,6 @@
 """Export and import of OCI image layouts, and layouts that somebody made to do harm."""
 
+import gzip
 import io
 import json
 import os
@@ -186,8 +187,6 @@ def _huge_header(path: Path) -> Path:
 
 
 def _compressed(path: Path) -> Path:
-    import gzip
-
     path.write_bytes(gzip.compress(bytes(50_000_000)))
     return path
 
@@ -208,6 +207,10 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a symlink": (lambda path: as_tar(path, layout(), member("blobs/x", tarfile.SYMTYPE, "/etc")), "is a link"),
     "a hard link": (lambda path: as_tar(path, layout(), member("x", tarfile.LNKTYPE, "index.json")), "is a link"),
     "a device": (lambda path: as_tar(path, layout(), member("x", tarfile.CHRTYPE)), "is a link or special"),
+    "a sparse member": (
+        lambda path: as_tar(path, layout(), member("x", tarfile.GNUTYPE_SPARSE)),
+        "is a link or special",
+    ),
     "a name twice": (lambda path: as_tar(path, layout(), member("index.json", size=2)), "twice"),
     "a huge header": (_huge_header, "longer than any has to be"),
     "a compressed tar": (_compressed, "no uncompressed tar"),
@@ -225,7 +228,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a layer of another length": (lambda path: as_tar(path, _changed("\x00\x01", b"short")), "its manifest says"),
     "a layer with other bytes": (
         lambda path: as_tar(path, _changed("\x00\x01", bytes(len(LAYER)))),
-        "Layer part digest",
+        "digest",
     ),
 }
 
@@ -239,8 +242,7 @@ def test_a_hostile_layout_is_refused_and_changes_nothing(
     refused = command(server, "import", make(tmp_path / "hostile.tar"), "--to", name, check=False)
 
     assert refused.returncode == 1
-    if said != "Layer part digest":
-        assert said in refused.stderr
+    assert said in refused.stderr
     assert "Traceback" not in refused.stderr
     assert client.request("GET", f"/v2/{name}/tags/list").json["tags"] in (None, [])
     assert server.client("ecr").describe_images(repositoryName=name)["imageDetails"] == []
