@@ -17,6 +17,7 @@ import structlog
 from openecr.addressing import Plane, address
 from openecr.asgi import Receive, Scope, Send
 from openecr.aws.plane import ApiPlane
+from openecr.blobs.disk import Disk
 from openecr.blobs.filesystem import FilesystemStore
 from openecr.blobs.store import BlobStore
 from openecr.call import Deployment, Waist
@@ -33,7 +34,7 @@ from openecr.oci.http import Answer
 from openecr.oci.plane import Arrival, DkrPlane, fault
 from openecr.oci.render import not_found
 from openecr.pull_notes import PullNotes
-from openecr.services.ecr import garbage, upkeep
+from openecr.services.ecr import garbage, quotas, upkeep
 from openecr.services.ecr.integrity import scrub
 from openecr.services.served import SERVICES
 from openecr.settings import Settings
@@ -41,6 +42,13 @@ from openecr.settings import Settings
 log = structlog.get_logger("openecr")
 
 _MINUTE_US = 60 * 1_000_000
+SCHEDULES = (
+    Schedule("expire-uploads", "expire-uploads", 10 * _MINUTE_US),
+    Schedule("collect-garbage", "collect-garbage", 5 * _MINUTE_US),
+    Schedule("measure-quotas", "measure-quotas", _MINUTE_US),
+    Schedule("scrub-layers", "scrub-layers", 10 * _MINUTE_US),
+)
+"""Work that comes back, once per deployment however many job processes there are."""
 _HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 """A host that answers may repeat; a proxy that passes on a client's header passes on whatever it holds."""
 
@@ -179,7 +187,7 @@ class Application:
             await upkeep.expire_uploads(database, settings)
 
         async def collect_garbage(_args: Mapping[str, Any]) -> None:
-            collected = await garbage.collect(database, blobs, settings)
+            collected = await garbage.collect(database, blobs, settings, disk_of(settings))
             if collected != garbage.Collected():
                 log.info("garbage collected", **asdict(collected))
 
@@ -189,14 +197,18 @@ class Application:
                 if scrubbed.ended_pass or scrubbed.damaged:
                     log.info("layers scrubbed", **asdict(scrubbed))
 
+        async def measure_quotas(_args: Mapping[str, Any]) -> None:
+            await quotas.measure_all(database)
+
         worker = JobWorker(
             database,
-            {"expire-uploads": expire_uploads, "collect-garbage": collect_garbage, "scrub-layers": scrub_layers},
-            schedules=(
-                Schedule("expire-uploads", "expire-uploads", 10 * _MINUTE_US),
-                Schedule("collect-garbage", "collect-garbage", 5 * _MINUTE_US),
-                Schedule("scrub-layers", "scrub-layers", 10 * _MINUTE_US),
-            ),
+            {
+                "expire-uploads": expire_uploads,
+                "collect-garbage": collect_garbage,
+                "measure-quotas": measure_quotas,
+                "scrub-layers": scrub_layers,
+            },
+            schedules=SCHEDULES,
         )
         working = asyncio.create_task(worker.run())
         await stop.wait()
@@ -241,6 +253,13 @@ async def composed(settings: Settings) -> AsyncIterator[Deployment]:
         yield deployment
     finally:
         await deployment.database.close()
+
+
+def disk_of(settings: Settings) -> Disk | None:
+    """The file system under the layers; None where the store has no end to guard, or nothing is to be kept free."""
+    return (
+        Disk(blobs_path(settings.data_dir), settings.disk_reserve_bytes) if settings.disk_reserve_bytes != 0 else None
+    )
 
 
 def served_regions(settings: Settings) -> frozenset[str]:

@@ -260,6 +260,42 @@ class LimitExceeded(RegistryError):
     oci = ("DENIED", 403)
 
 
+class TooManyRepositories(LimitExceeded):
+    """CreateRepository in a registry that holds as many as it may."""
+
+    template = (
+        "The repository with name '{repository}' cannot be created because the maximum number of repositories "
+        "({limit}) in the registry with id '{registry_id}' has been reached"
+    )
+
+
+class TooManyImages(LimitExceeded):
+    """PutImage of a new image into a repository that holds as many as it may."""
+
+    template = (
+        "The image cannot be pushed because the maximum number of images ({limit}) in the repository with name "
+        "'{repository}' in the registry with id '{registry_id}' has been reached"
+    )
+
+
+class TooManyTagsOnImage(LimitExceeded):
+    """PutImage of one tag more than an image may have."""
+
+    template = (
+        "Adding tag '{tag}' to an image in the repository with name '{repository}' in registry with id "
+        "'{registry_id}' exceeds the maximum allowed number of tags per image which is '{limit}'"
+    )
+
+
+class StorageQuotaExceeded(LimitExceeded):
+    """What is pushed would take a storage quota, which ECR does not have, past its limit."""
+
+    template = (
+        "The push into the repository with name '{repository}' in the registry with id '{registry_id}' exceeds the "
+        "storage quota of {quota}: {used_bytes} of {limit_bytes} bytes are used, and {size_bytes} more are needed"
+    )
+
+
 # Images.
 
 

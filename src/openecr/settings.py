@@ -68,6 +68,15 @@ class Settings:
     """How long what was deleted can be taken back; 0 leaves it to the next collection."""
     scrub_days: int = 30
     """Every layer is read again, and compared with its digests, within this many days; 0 leaves that to ``fsck``."""
+    disk_reserve_bytes: int | None = None
+    """Room to keep free under the layers: below it a collection empties the trash early, oldest first; 0 never does.
+    Without it 1 GiB, or a twentieth of the file system where that is less."""
+    images_per_repository: int = 100_000
+    """How many images a repository may hold."""
+    repositories_per_registry: int = 100_000
+    """How many repositories a registry may hold."""
+    gb_month_price: float = 0.10
+    """What `openecr usage` reckons for a GB (2^30 bytes) stored for a month, in USD."""
     layer_url_seconds: int = 3600
     """Life of a presigned layer URL."""
     token_seconds: int = 43_200
@@ -103,6 +112,12 @@ class Settings:
             raise SettingsError("trash_days is a number of days, 0 for none")
         if self.scrub_days < 0:
             raise SettingsError("scrub_days is a number of days, 0 for no scrub")
+        if self.images_per_repository < 1 or self.repositories_per_registry < 1:
+            raise SettingsError("images_per_repository and repositories_per_registry must be at least 1")
+        if self.disk_reserve_bytes is not None and self.disk_reserve_bytes < 0:
+            raise SettingsError("disk_reserve_bytes is a number of bytes, 0 for none")
+        if not 0 <= self.gb_month_price < float("inf"):
+            raise SettingsError("gb_month_price is a price in USD, 0 for none")
         for network in self.trusted_proxies:
             try:
                 ip_network(network)

@@ -5,7 +5,22 @@ from typing import Any
 
 import typer
 
-from openecr.cli import account, backup, env, fsck, gc, migrate, serve, status, transfer, undelete, worker
+from openecr.cli import (
+    account,
+    backup,
+    env,
+    fsck,
+    gc,
+    jobs,
+    migrate,
+    quota,
+    serve,
+    status,
+    transfer,
+    undelete,
+    usage,
+    worker,
+)
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
 from openecr.keyring import KeyringUnusable
@@ -33,6 +48,9 @@ app.command("migrate")(migrate.migrate)
 app.command("export")(transfer.export)
 app.command("import")(transfer.import_)
 app.command("purge")(gc.purge)
+app.command("usage")(usage.usage)
+app.add_typer(quota.app, name="quota")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(account.app, name="account")
 
 _USAGE_ERRORS: Any = typer.BadParameter.__mro__[1]

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
+from openecr.app import composed, disk_of
 from openecr.call import Deployment
 from openecr.cli import options
 from openecr.db.garbage import Weight
@@ -32,6 +32,8 @@ def gc(
         print(f"{waiting.size_bytes} bytes of {waiting.blobs} layers wait for the last presigned URLs to end")
         return
     collected = asyncio.run(_run(settings, _collected))
+    if collected.early:
+        print(f"the disk has too little room: emptied the trash early of its {collected.early} oldest deletions")
     print(f"ended {collected.links} links to layers and emptied the trash of {collected.deletions} deletions")
     print(f"gave back {collected.size_bytes} bytes of {collected.blobs} layers that nothing held")
 
@@ -58,7 +60,8 @@ async def _planned(deployment: Deployment) -> tuple[garbage.Collected, Weight]:
 
 
 async def _collected(deployment: Deployment) -> garbage.Collected:
-    return await garbage.collect(deployment.database, deployment.blobs, deployment.settings)
+    settings = deployment.settings
+    return await garbage.collect(deployment.database, deployment.blobs, settings, disk_of(settings))
 
 
 async def _run(settings: Settings, work: Callable[[Deployment], Awaitable[T]]) -> T:

@@ -9,11 +9,13 @@ import typer
 
 from openecr import __version__
 from openecr import data_dir as directories
+from openecr.app import disk_of
 from openecr.cli import options
 from openecr.db import accounts, deployment, integrity
 from openecr.db.connection import Connection
 from openecr.db.engines import open_database
 from openecr.processes import address, lock
+from openecr.services.ecr.garbage import EARLY_PURGE
 from openecr.services.ecr.integrity import scrub
 from openecr.settings import Settings
 
@@ -57,12 +59,17 @@ async def _gather(settings: Settings) -> dict[str, Any]:
             found |= await database.read(_stored)
         finally:
             await database.close()
+    disk = disk_of(settings)
+    if disk is not None and directories.database_path(folder).exists():
+        found["disk"] = {"free_bytes": disk.free_bytes(), "reserve_bytes": disk.reserve_bytes()}
     found["not_in_force"] = NOT_IN_FORCE
     return found
 
 
 def _stored(db: Connection) -> dict[str, Any]:
+    early = deployment.find(db, EARLY_PURGE)
     return {
+        "early_purge": None if early is None else orjson.loads(early),
         "accounts": [found.account_id for found in accounts.every(db)],
         "clock_offset_seconds": deployment.clock_offset_us(db) // 1_000_000,
         "repositories": _count(db, "SELECT count(*) FROM repository"),
@@ -104,8 +111,18 @@ def _lines(found: dict[str, Any]) -> list[str]:
         ]
         if found["clock_offset_seconds"]:
             lines.append(f"rules' clock    {found['clock_offset_seconds']} seconds ahead")
+        if found["early_purge"] is not None:
+            early = found["early_purge"]
+            lines.append(
+                f"trash           emptied early of {early['deletions']} deletions at {_instant(early['at_us'])}, "
+                f"because only {early['free_bytes']} bytes were free"
+            )
     else:
         lines.append("stored          nothing yet")
+    if "disk" in found:
+        disk = found["disk"]
+        short = ": TOO LITTLE, the trash is emptied early" if disk["free_bytes"] < disk["reserve_bytes"] else ""
+        lines.append(f"disk            {disk['free_bytes']} bytes free, {disk['reserve_bytes']} are kept free{short}")
     lines.append("accepted, not yet in force:")
     lines += [f"  {name}: {text}" for name, text in found["not_in_force"].items()]
     return lines

@@ -5,6 +5,9 @@
                 └──retry, release─┤
                                   └──bury──→ dead
 
+    cancel            a ready or dead row goes; a running one is taken from its worker, which notices at its next
+                      heartbeat, and goes when the lease ends, so that its key never runs twice at once
+
 A row is work that is owed or that failed for good; finished work leaves none, so the table stays as small as the
 backlog. A key (``dedup``) has at most one ready and one running row, by two unique indexes: work coalesces only with
 work that has not started, and never runs twice at once. Whoever runs a job holds it by (worker, attempt) until the
@@ -39,6 +42,9 @@ class Job:
     max_attempts: int
     error: str | None
 
+
+CANCELLED = "cancelled"
+"""The worker of a running job that an operator cancelled: no worker has this name."""
 
 _COLUMNS = "id, queue, kind, args, dedup, state, due_us, worker, lease_until_us, attempt, max_attempts, error"
 _HELD = " WHERE id = :id AND worker = :worker AND attempt = :attempt AND state = 'running'"
@@ -170,6 +176,13 @@ def revive(db: Connection, job_id: int) -> bool:
     return True
 
 
+def cancel(db: Connection, job_id: int) -> Literal["gone", "ending"] | None:
+    """Give work up: it is gone where it did not run, else ending with its lease; None where no job has this id."""
+    if db.run("UPDATE job SET worker = 'cancelled' WHERE id = :id AND state = 'running'", id=job_id):
+        return "ending"
+    return "gone" if db.run("DELETE FROM job WHERE id = :id AND state <> 'running'", id=job_id) else None
+
+
 def hasten(db: Connection, queue: str, key: str, due_us: int) -> bool:
     """Make a key's ready job due no later than an instant; whether it moved."""
     return bool(
@@ -194,13 +207,22 @@ def is_owed(db: Connection, queue: str, key: str) -> bool:
     return found is not None
 
 
-def list_after(db: Connection, state: State, after_id: int, most: int) -> list[Job]:
-    """Up to ``most`` jobs of a state by id, after an id."""
+def is_running(db: Connection, queue: str, key: str) -> bool:
+    """Whether a job of this key runs."""
+    sql = "SELECT 1 FROM job WHERE queue = :queue AND dedup = :key AND state = 'running'"
+    return db.row(sql, queue=queue, key=key) is not None
+
+
+def list_after(db: Connection, state: State | None, after_id: int, most: int, *, kind: str | None = None) -> list[Job]:
+    """Up to ``most`` jobs by id, after an id; of one state, of one kind, or of all."""
+    conditions = "" if state is None else " AND state = :state"
+    conditions += "" if kind is None else " AND kind = :kind"
+    wanted = {name: value for name, value in (("state", state), ("kind", kind)) if value is not None}
     rows = db.rows(
-        f"SELECT {_COLUMNS} FROM job WHERE state = :state AND id > :after_id ORDER BY id LIMIT :most",
-        state=state,
+        f"SELECT {_COLUMNS} FROM job WHERE id > :after_id{conditions} ORDER BY id LIMIT :most",
         after_id=after_id,
         most=most,
+        **wanted,
     )
     return [_record(row) for row in rows]
 

@@ -40,3 +40,9 @@ def ensure(db: Connection, schedules: Sequence[Schedule]) -> None:
 def owe_next(db: Connection, schedule: Schedule) -> None:
     """Owe the turn after the one that ends now."""
     enqueue(db, schedule.kind, schedule.args, key=schedule.key, delay_us=schedule.every_us, queue=schedule.queue)
+
+
+def owe_now(db: Connection, schedule: Schedule) -> bool:
+    """Make a schedule's next turn due now; whether a turn runs at this moment, which this one then follows."""
+    enqueue(db, schedule.kind, schedule.args, key=schedule.key, queue=schedule.queue)
+    return jobs.is_running(db, schedule.queue, schedule.key)

@@ -5,6 +5,7 @@
     handler raises Terminal    dead at once: no retry can change it
     the process dies           the lease ends, any other worker puts the job back; the attempt counts
     the worker is stopped      handed back at once; the attempt does not count
+    an operator cancels it     the handler is ended at the next heartbeat, the row goes when the lease ends
 
 Runs on the event loop of a job process, never on one that serves requests.
 """
@@ -116,6 +117,9 @@ class JobWorker:
         def decide(db: Connection) -> list[Job]:
             expired = jobs.list_expired(db, _REAPED_AT_ONCE)
             for job in expired:
+                if job.worker == jobs.CANCELLED:
+                    jobs.finish(db, job)
+                    continue
                 self._settle_failure(db, job, f"the worker {job.worker} stopped answering", terminal=False)
             scheduling.ensure(db, self._schedules)
             return expired

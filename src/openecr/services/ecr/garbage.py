@@ -2,6 +2,7 @@
 
     a link ends       when no manifest of its repository and no promise holds it
     trash goes        after ``trash_days``
+                      sooner, the oldest first, while the disk has too little room
     a blob goes       when no link and no trash has held it for the life of a presigned URL: its row becomes its
                       object's tombstone, then the object is deleted, then the tombstone
 
@@ -9,11 +10,15 @@ Plan, then apply: what looks dead is found in bounded reads, and judged again in
 that names a blob meanwhile links it in a transaction of its own, before or after; after, it uploads the bytes again.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
+import orjson
+import structlog
+
+from openecr.blobs.disk import Disk
 from openecr.blobs.store import BlobStore
-from openecr.db import garbage, repositories, trash, uploads
+from openecr.db import deployment, garbage, repositories, trash, uploads
 from openecr.db.connection import Connection, Database
 from openecr.db.garbage import Promised
 from openecr.services.ecr.upkeep import delete_discarded_objects
@@ -25,6 +30,22 @@ _DAY_US = 86_400 * 1_000_000
 _NOTES_KEPT_US = 3600 * 1_000_000
 
 
+EARLY_PURGE = "early_purge"
+"""The fact under which the last early purge is told of (EarlyPurge as JSON)."""
+
+log = structlog.get_logger("openecr.garbage")
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyPurge:
+    """The last time that the trash was emptied early."""
+
+    at_us: int
+    deletions: int
+    free_bytes: int
+    reserve_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Collected:
     """What a collection did, or, in a plan, would do now."""
@@ -33,16 +54,36 @@ class Collected:
     deletions: int = 0
     blobs: int = 0
     size_bytes: int = 0
+    early: int = 0
+    """Of the deletions, those that left the trash before its days were over, because the disk is full."""
 
 
-async def collect(database: Database, blobs: BlobStore, settings: Settings) -> Collected:
-    """Collect once."""
+async def collect(database: Database, blobs: BlobStore, settings: Settings, disk: Disk | None = None) -> Collected:
+    """Collect once.
+
+    Args:
+        disk: where the layers are, if that can fill.
+    """
     deletions = await purge(database, settings.trash_days)
     links = await _end_links(database)
+    early = 0
+    if disk is not None and disk.shortage_bytes() > 0:
+        # What is garbage anyway goes first; only what is then still missing comes from the trash.
+        condemned = await _condemn(database, settings)
+        await delete_discarded_objects(database, blobs)
+        early = await _make_room(database, disk)
+        links += await _end_links(database) if early else 0
+        rest = await _collect_unheld(database, blobs, settings)
+        blobs_gone, size_bytes = condemned.blobs + rest.blobs, condemned.size_bytes + rest.size_bytes
+        return Collected(links, deletions + early, blobs_gone, size_bytes, early)
+    return replace(await _collect_unheld(database, blobs, settings), links=links, deletions=deletions)
+
+
+async def _collect_unheld(database: Database, blobs: BlobStore, settings: Settings) -> Collected:
     condemned = await _condemn(database, settings)
     await database.write(lambda db: garbage.prune_notes(db, db.clock_us() - _NOTES_KEPT_US))
     await delete_discarded_objects(database, blobs)
-    return replace(condemned, links=links, deletions=deletions)
+    return condemned
 
 
 def plan(db: Connection, settings: Settings) -> tuple[Collected, garbage.Weight]:
@@ -105,18 +146,48 @@ def _condemn_some(db: Connection, life_us: int) -> list[int] | None:
     return [size_bytes for size_bytes in condemned if size_bytes is not None]
 
 
+async def _make_room(database: Database, disk: Disk) -> int:
+    """Empty the trash, the oldest deletion first, until what is on its way will do; how many went.
+
+    On its way is what nothing holds any more and waits for presigned URLs to end, so that an hour of collections does
+    not empty the whole trash for room that is coming.
+    """
+    purged = 0
+    shortage_bytes = disk.shortage_bytes()
+    while await database.read(_on_its_way) < shortage_bytes:
+        oldest = await database.read(lambda db: trash.due(db, db.clock_us(), 1))
+        if not oldest:
+            break
+        await _purge_one(database, *oldest[0])
+        await _end_links(database)
+        purged += 1
+    if purged:
+        told = EarlyPurge(database.clock_us(), purged, disk.free_bytes(), disk.reserve_bytes())
+        await database.write(lambda db: deployment.put(db, EARLY_PURGE, orjson.dumps(told).decode()))
+        log.warning("the disk has too little room: the trash was emptied early, the oldest first", **asdict(told))
+    return purged
+
+
+def _on_its_way(db: Connection) -> int:
+    return garbage.weigh_unheld(db, db.clock_us()).size_bytes
+
+
 async def purge(database: Database, older_than_days: int) -> int:
     """Empty the trash of what was deleted longer ago, the oldest first; how many deletions went."""
     purged = 0
     while due := await database.read(partial(_due, older_than_days=older_than_days)):
         for key, kind, repository_key in due:
-            if kind in (trash.REPOSITORY, trash.PURGING) and repository_key is not None:
-                await database.write(partial(trash.start_purging, trash_key=key))
-                while await database.write(partial(_purge_repository_step, repository_key=repository_key)):
-                    pass
-            await database.write(partial(_purge_deletion, trash_key=key))
+            await _purge_one(database, key, kind, repository_key)
             purged += 1
     return purged
+
+
+async def _purge_one(database: Database, key: int, kind: str, repository_key: int | None) -> None:
+    if kind in (trash.REPOSITORY, trash.PURGING) and repository_key is not None:
+        await database.write(partial(trash.start_purging, trash_key=key))
+        while await database.write(partial(_purge_repository_step, repository_key=repository_key)):
+            pass
+    await database.write(partial(_purge_deletion, trash_key=key))
 
 
 def _due(db: Connection, older_than_days: int) -> list[tuple[int, str, int | None]]:

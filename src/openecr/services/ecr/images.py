@@ -16,9 +16,9 @@ from openecr.errors import (
     ImageTagAlreadyExists,
     InvalidParameter,
     LayersNotFound,
-    LimitExceeded,
     ManifestUnknown,
     ReferencedImagesNotFound,
+    TooManyTagsOnImage,
 )
 from openecr.manifest import (
     EMPTY_CONFIG,
@@ -31,6 +31,7 @@ from openecr.manifest import (
     platform_member,
 )
 from openecr.names import Digest, is_image_tag
+from openecr.services.ecr import quotas
 from openecr.services.ecr.mutability_rules import may_move
 from openecr.services.ecr.registry import IDENTICAL_PUSH, SPARSE_MANIFESTS, account_setting
 from openecr.services.ecr.repositories import mutability_filters, require
@@ -109,6 +110,7 @@ def push_image(
     existing = images.find(call.db, repository.key, identity.stored)
     _refuse_taken_tags(call, repository, identity, existing, tags)
     if existing is None:
+        quotas.require_room_for_image(call, repository, identity)
         image_key = store(
             call.db, repository.key, identity, manifest, references, pushed_us=call.now_us, ever_tagged=bool(tags)
         )
@@ -117,10 +119,11 @@ def push_image(
     for tag in tags:
         images.set_tag(call.db, repository.key, tag, image_key, call.now_us)
     if tags and images.count_tags(call.db, image_key) > MOST_TAGS_PER_IMAGE:
-        raise LimitExceeded(
-            message=f"Adding tag '{tags[-1]}' to an image in the repository with name '{repository.name}' in registry "
-            f"with id '{repository.registry.account_id}' exceeds the maximum allowed number of tags per image which "
-            f"is '{MOST_TAGS_PER_IMAGE}'"
+        raise TooManyTagsOnImage(
+            tag=tags[-1],
+            repository=repository.name,
+            registry_id=repository.registry.account_id,
+            limit=MOST_TAGS_PER_IMAGE,
         )
     return Pushed(repository.registry.account_id, identity, manifest)
 

@@ -10,6 +10,7 @@ from openecr.db.layers import Layer
 from openecr.db.repositories import Repository
 from openecr.errors import AccessDenied, LayerNotFound
 from openecr.names import DIGEST_FORM, Digest, repository_arn
+from openecr.services.ecr import quotas
 from openecr.services.ecr.registry import BLOB_MOUNTING, account_setting
 from openecr.services.ecr.repositories import require
 
@@ -173,6 +174,8 @@ def mount_layer(
             continue
         layer = layers.find(call.db, source.key, digest.stored, now_us)
         if layer is not None:
+            if layers.find(call.db, target.key, digest.stored, now_us) is None:
+                quotas.require_room(call, target, layer.size_bytes, is_stored=True)
             link(call, target, digest, layer.blob_key)
             return True
     return False

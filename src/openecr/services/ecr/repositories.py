@@ -15,7 +15,7 @@ from openecr.errors import (
     RepositoryNotFound,
 )
 from openecr.names import RegistryName, partition_of, repository_arn
-from openecr.services.ecr import resource_tags
+from openecr.services.ecr import quotas, resource_tags
 from openecr.services.ecr.addresses import repository_uri
 from openecr.services.ecr.mutability_rules import MODES, MOST_WILDCARDS
 from openecr.services.ecr.pages import Names, page
@@ -56,9 +56,12 @@ def create_repository(
     filters = _mutability_filters(mode, image_tag_mutability_exclusion_filters)
     encryption_type, kms_key = _encryption(registry, encryption_configuration)
     wanted_tags = resource_tags.parse(tags or [])
+    registry_key = registries.require_key(call.db, registry, call.now_us)
+    if repositories.find(call.db, registry, repository_name) is None:
+        quotas.require_room_for_repository(call, registry, registry_key, repository_name)
     made = repositories.insert(
         call.db,
-        registry_key=registries.require_key(call.db, registry, call.now_us),
+        registry_key=registry_key,
         name=repository_name,
         now_us=call.now_us,
         tag_mutability=mode,

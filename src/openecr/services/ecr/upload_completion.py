@@ -10,6 +10,7 @@ from openecr.db.repositories import Repository
 from openecr.db.uploads import Upload
 from openecr.errors import EmptyUpload, InvalidLayer, LayerAlreadyExists, LayerPartTooSmall, UploadBusy
 from openecr.names import Digest
+from openecr.services.ecr import quotas
 from openecr.services.ecr.layers import link
 from openecr.services.ecr.repositories import require
 from openecr.services.ecr.upload_parts import hashers
@@ -59,7 +60,8 @@ def complete(
     """Make an upload a layer of the repository, once its bytes are durable and have one of the digests.
 
     Raises:
-        UploadNotFound, UploadBusy, EmptyUpload, LayerPartTooSmall, InvalidLayer, LayerAlreadyExists
+        UploadNotFound, UploadBusy, EmptyUpload, LayerPartTooSmall, InvalidLayer, LayerAlreadyExists,
+        StorageQuotaExceeded
     """
     repository = require(call, repository_name, registry_id)
     upload = require_upload(call, repository_name, upload_id, registry_id)
@@ -79,6 +81,11 @@ def complete(
     layer = layers.find(call.db, repository.key, matching[0].stored, call.db.clock_us())
     if layer is not None and call.strictness.known_layer_is_error:
         raise LayerAlreadyExists(digest=matching[0], **names)
+    if layer is None:
+        known = layers.find_blob(
+            call.db, repository.registry_key, repository.encryption_key, calculated["sha256"].stored
+        )
+        quotas.require_room(call, repository, upload.offset_bytes, is_stored=known is not None)
     blob = _keep_bytes(call, repository, object_id, upload.offset_bytes, list(calculated.values()))
     for digest in dict.fromkeys((*matching, calculated["sha256"])):
         link(call, repository, digest, blob.key)
