@@ -1,5 +1,6 @@
 """A disk that fills: pushes are refused whole, pulls go on, and room brings pushes back."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -7,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.support import execute
+from tests.faults.processes import wait_until
 from tests.faults.store_check import broken_promises
 from tests.registry_client import Answer, RegistryClient, digest_of
-from tests.running import Server, free_port
+from tests.running import Server, environment, free_port, openecr
 
 SMALL, LARGE = "24m", "200m"
 PIECE = 4 * 1024 * 1024
@@ -59,3 +62,57 @@ def _push_until_refused(client: RegistryClient) -> Answer:
         if answer.status != 201:
             return answer
     raise AssertionError("the disk did not fill")
+
+
+def test_a_disk_that_fills_empties_the_trash_the_oldest_first_and_no_more_than_is_needed(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENECR_PROMISE_SECONDS", "1")
+    monkeypatch.setenv("OPENECR_LAYER_URL_SECONDS", "2")
+    server = Server(small_disk, free_port(), ("--workers", "1"))
+    server.start()
+    try:
+        server.client("ecr").create_repository(repositoryName="faults/trash")
+        client = RegistryClient(server.port, server.password())
+        for tag in ("oldest", "middle", "newest"):
+            client.push_image("faults/trash", tag, os.urandom(PIECE // 2))
+            assert client.request("DELETE", f"/v2/faults/trash/manifests/{tag}").status == 202
+        wait_until(lambda: _links(small_disk) == 0 or not _collect(small_disk, 0), "the promises end")
+        free_bytes = _free_bytes(small_disk)
+        assert _trashed(small_disk) == ["oldest", "middle", "newest"]
+
+        told = _collect(small_disk, free_bytes + PIECE // 4)
+
+        assert "emptied the trash early of its 1 oldest deletions" in told
+        assert _trashed(small_disk) == ["middle", "newest"]
+        assert "early" not in _collect(small_disk, free_bytes + PIECE // 4)  # room is on its way
+        status = openecr("status", "--data-dir", str(small_disk)).stdout
+        assert "trash           emptied early of 1 deletions" in status
+        wait_until(
+            lambda: "gave back 0 bytes" not in _collect(small_disk, free_bytes + PIECE // 4),
+            "the last presigned URLs end",
+        )
+        wait_until(lambda: _free_bytes(small_disk) > free_bytes + PIECE // 4, "there is room")
+        assert _trashed(small_disk) == ["middle", "newest"]
+    finally:
+        server.stop()
+    assert broken_promises(small_disk) == []
+
+
+def _collect(data_dir: Path, reserve_bytes: int) -> str:
+    return openecr(
+        "gc", "--data-dir", str(data_dir), env=environment() | {"OPENECR_DISK_RESERVE_BYTES": str(reserve_bytes)}
+    ).stdout
+
+
+def _free_bytes(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def _links(data_dir: Path) -> int:
+    return int(execute(data_dir, "SELECT COUNT(*) FROM layer")[0][0])
+
+
+def _trashed(data_dir: Path) -> list[str]:
+    return [json.loads(row[0])[0] for row in execute(data_dir, "SELECT tags FROM trash ORDER BY deleted_us")]

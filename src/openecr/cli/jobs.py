@@ -8,12 +8,10 @@ from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from openecr import data_dir as directories
 from openecr.app import SCHEDULES, composed
-from openecr.cli import options
+from openecr.cli import options, tables
 from openecr.db import jobs
 from openecr.db.connection import Connection, Database
 from openecr.db.jobs import Job, State
@@ -43,7 +41,7 @@ def list_jobs(
     if as_json:
         print(orjson.dumps([_document(job) for job in found], option=orjson.OPT_INDENT_2).decode())
         return
-    table = Table("id", "state", "kind", "key", "due", "attempt", "last error", show_edge=False, pad_edge=False)
+    table = tables.table("id", "state", "kind", "key", "due", "attempt", "last error")
     for job in found:
         table.add_row(
             str(job.id),
@@ -54,7 +52,7 @@ def list_jobs(
             f"{job.attempt} of {job.max_attempts}",
             job.error or "",
         )
-    Console(soft_wrap=True).print(table, markup=False)
+    tables.show(table)
 
 
 @app.command()

@@ -5,12 +5,10 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from openecr import data_dir as directories
 from openecr.app import composed
-from openecr.cli import options
+from openecr.cli import options, tables
 from openecr.db import quotas
 from openecr.db.connection import Connection
 from openecr.db.quotas import Quota
@@ -55,13 +53,11 @@ def show(
         ]
         print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
         return
-    table = Table("quota of", show_edge=False, pad_edge=False)
-    for column in ("limit bytes", "used bytes", "used"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = tables.table("quota of", "limit bytes", "used bytes", "used", numbers=True)
     for quota, used_bytes in found:
         share = f"{100 * used_bytes / quota.limit_bytes:.1f} %" if quota.limit_bytes else ""
         table.add_row(str(quota), f"{quota.limit_bytes:,}", f"{used_bytes:,}", share)
-    Console(soft_wrap=True).print(table)
+    tables.show(table)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from openecr import data_dir as directories
 from openecr.app import composed
-from openecr.cli import options
+from openecr.cli import options, tables
 from openecr.names import RegistryName
 from openecr.services.ecr import undelete
 from openecr.services.ecr import usage as reports
@@ -56,7 +56,7 @@ def usage(
     if as_json:
         print(orjson.dumps(_document(found, paid), option=orjson.OPT_INDENT_2).decode())
     else:
-        Console(soft_wrap=True).print(_table(found, paid))
+        tables.show(_table(found, paid))
 
 
 async def _report(settings: Settings) -> list[RegistryUsage]:
@@ -85,9 +85,7 @@ def _tell_gain(settings: Settings, wanted: str, gain: Gain, *, as_json: bool) ->
 
 def _table(found: list[RegistryUsage], price: float) -> Table:
     """Bytes are written out, so that they can be added up."""
-    table = Table("account, region, repository", show_edge=False, pad_edge=False)
-    for column in _COLUMNS:
-        table.add_column(column, justify="right", no_wrap=True)
+    table = tables.table("account, region, repository", *_COLUMNS, numbers=True)
     total = Line()
     for account_id, registries in groupby(found, key=lambda registry: registry.account_id):
         account = Line()

@@ -69,18 +69,32 @@ def enqueue(
     )
 
 
-def claim(db: Connection, *, queue: str, kinds: Sequence[str], worker: str, lease_us: int, most: int) -> list[Job]:
+def claim(
+    db: Connection,
+    *,
+    queue: str,
+    kinds: Sequence[str],
+    worker: str,
+    lease_us: int,
+    most: int,
+    suspects: bool | None = None,
+) -> list[Job]:
     """Take up to ``most`` jobs that are due, oldest first, for a worker that knows these kinds; starting is an attempt.
 
     Kinds are named so that a server of the release before leaves what it does not know to the newer ones.
+
+    Args:
+        suspects: only jobs whose worker died with them before, or only others; None for both.
     """
     names = {f"kind_{number}": kind for number, kind in enumerate(kinds)}
     listed = ", ".join(f":{name}" for name in names)
+    only = "" if suspects is None else " AND j.lost > 0" if suspects else " AND j.lost = 0"
     free = db.free_rows(
         "j",
         "SELECT j.id FROM job j WHERE j.queue = :queue AND j.state = 'ready'"
-        f" AND j.due_us <= :now_us AND j.kind IN ({listed}) AND NOT EXISTS (SELECT 1 FROM job r WHERE r.queue = j.queue"
-        " AND r.dedup = j.dedup AND r.state = 'running') ORDER BY j.due_us, j.id LIMIT :most",
+        f" AND j.due_us <= :now_us AND j.kind IN ({listed}){only}"
+        " AND NOT EXISTS (SELECT 1 FROM job r WHERE r.queue = j.queue AND r.dedup = j.dedup AND r.state = 'running')"
+        " ORDER BY j.due_us, j.id LIMIT :most",
         queue=queue,
         now_us=db.clock_us(),
         most=most,
@@ -89,7 +103,7 @@ def claim(db: Connection, *, queue: str, kinds: Sequence[str], worker: str, leas
     taken = [
         db.row(
             "UPDATE job SET state = 'running', worker = :worker, attempt = attempt + 1,"
-            f" lease_until_us = :lease_until_us, error = NULL WHERE id = :id RETURNING {_COLUMNS}",
+            f" lease_until_us = :lease_until_us WHERE id = :id RETURNING {_COLUMNS}",
             id=job_id,
             worker=worker,
             lease_until_us=db.clock_us() + lease_us,
@@ -103,6 +117,25 @@ def next_due_us(db: Connection, queue: str) -> int | None:
     """When the first ready job of a queue is or was due."""
     found = db.row("SELECT MIN(due_us) FROM job WHERE queue = :queue AND state = 'ready'", queue=queue)
     return None if found is None else found[0]
+
+
+def is_suspect_due(db: Connection, queue: str, kinds: Sequence[str]) -> bool:
+    """Whether a job of these kinds is due whose worker died with it before."""
+    names = {f"kind_{number}": kind for number, kind in enumerate(kinds)}
+    listed = ", ".join(f":{name}" for name in names)
+    found = db.row(
+        "SELECT 1 FROM job WHERE queue = :queue AND state = 'ready' AND due_us <= :now_us AND lost > 0"
+        f" AND kind IN ({listed}) LIMIT 1",
+        queue=queue,
+        now_us=db.clock_us(),
+        **names,
+    )
+    return found is not None
+
+
+def note_lost(db: Connection, job: Job) -> bool:
+    """Remember that a running job's worker died with it. False where the job was lost to another."""
+    return bool(db.run("UPDATE job SET lost = lost + 1" + _HELD, **_holder(job)))
 
 
 def extend_lease(db: Connection, job: Job, lease_us: int) -> bool:

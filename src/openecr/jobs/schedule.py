@@ -44,5 +44,6 @@ def owe_next(db: Connection, schedule: Schedule) -> None:
 
 def owe_now(db: Connection, schedule: Schedule) -> bool:
     """Make a schedule's next turn due now; whether a turn runs at this moment, which this one then follows."""
-    enqueue(db, schedule.kind, schedule.args, key=schedule.key, queue=schedule.queue)
+    if not jobs.hasten(db, schedule.queue, schedule.key, db.clock_us()):
+        enqueue(db, schedule.kind, schedule.args, key=schedule.key, queue=schedule.queue)
     return jobs.is_running(db, schedule.queue, schedule.key)

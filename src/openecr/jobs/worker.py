@@ -83,6 +83,7 @@ class JobWorker:
         self._woken = asyncio.Event()
         self._interrupting = asyncio.Event()
         self._stopping = False
+        self._alone = False
 
     def wake(self) -> None:
         """Look for work now: something was enqueued, or a job ended."""
@@ -120,6 +121,7 @@ class JobWorker:
                 if job.worker == jobs.CANCELLED:
                     jobs.finish(db, job)
                     continue
+                jobs.note_lost(db, job)
                 self._settle_failure(db, job, f"the worker {job.worker} stopped answering", terminal=False)
             scheduling.ensure(db, self._schedules)
             return expired
@@ -128,22 +130,39 @@ class JobWorker:
             log.warning("job_lease_ended", job=job.id, kind=job.kind, attempt=job.attempt, worker=job.worker)
 
     async def start_due(self) -> int:
-        """Claim and start what is due and there is room for; the number started."""
+        """Claim and start what is due and there is room for; the number started.
+
+        A job whose worker died with it before runs alone in its process: were it what killed the worker, as one that
+        needs more memory than there is, it would take the others' attempts along with its own.
+        """
         room = self._concurrency - len(self._running)
-        if room <= 0 or not self._kinds or not await self._is_due():
+        if room <= 0 or self._alone or not self._kinds or not await self._is_due():
             return 0
-
-        def decide(db: Connection) -> list[Job]:
-            return jobs.claim(
-                db, queue=self._queue, kinds=self._kinds, worker=self._name, lease_us=self._lease_us, most=room
-            )
-
-        claimed = await self._write(decide)
+        suspect = await self._database.read(lambda db: jobs.is_suspect_due(db, self._queue, self._kinds))
+        if suspect and self._running:
+            return 0
+        claimed = await self._claim(1, suspects=True) if suspect else []
+        self._alone = bool(claimed)
+        claimed = claimed or await self._claim(room, suspects=False)
         for job in claimed:
             task = asyncio.create_task(self._work(job), name=f"job {job.id} {job.kind}")
             self._running.add(task)
             task.add_done_callback(self._ended)
         return len(claimed)
+
+    async def _claim(self, most: int, *, suspects: bool) -> list[Job]:
+        def decide(db: Connection) -> list[Job]:
+            return jobs.claim(
+                db,
+                queue=self._queue,
+                kinds=self._kinds,
+                worker=self._name,
+                lease_us=self._lease_us,
+                most=most,
+                suspects=suspects,
+            )
+
+        return await self._write(decide)
 
     async def drain(self) -> None:
         """Wait until every started job has ended."""
@@ -181,6 +200,7 @@ class JobWorker:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        self._alone = False
         self._woken.set()
 
     async def _hand_back(self) -> None:

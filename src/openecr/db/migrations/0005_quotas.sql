@@ -18,3 +18,6 @@ CREATE INDEX layer_repository_id ON layer (repository_key, id);
 
 -- The repositories of a registry that count.
 CREATE INDEX repository_live ON repository (registry_key) WHERE trashed_us IS NULL;
+
+-- How often a job's worker died with it: such a job runs alone, so that one that kills its process takes none along.
+ALTER TABLE job ADD COLUMN lost BIGINT NOT NULL DEFAULT 0;
