@@ -30,6 +30,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, metavar="N", help="turns of each server (default 5)")
     parser.add_argument("--large", action="store_true", help="also push and pull a 2 GB layer")
     parser.add_argument("--many", action="store_true", help="also fill a repository with 100,000 images")
+    parser.add_argument("--minutes", type=float, metavar="N", help="length of collection-load (default 10)")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="openecr's workers (default 2)")
     sides = parser.add_mutually_exclusive_group()
     sides.add_argument("--peer-only", action="store_true", help="measure docker-registry alone")
@@ -63,6 +64,7 @@ def _chosen(arguments: argparse.Namespace) -> list[Measurement]:
 
 def _scale(arguments: argparse.Namespace) -> Scale:
     scale = QUICK if arguments.quick else Scale()
+    scale = scale.with_minutes(arguments.minutes) if arguments.minutes else scale
     return scale.with_rounds(arguments.rounds) if arguments.rounds else scale
 
 

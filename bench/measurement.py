@@ -31,13 +31,31 @@ class Scale:
     storm_layer_bytes: int = 1024 * 1024
     large_bytes: int = 2_000_000_000
     many_images: int = 100_000
+    collected_blobs: int = 100_000
+    load_minutes: float = 10
+    shared_pushes: int = 1000
+    shared_base_bytes: int = 100_000_000
 
     def with_rounds(self, rounds: int) -> "Scale":
         """The same with another number of turns."""
         return replace(self, rounds=rounds)
 
+    def with_minutes(self, minutes: float) -> "Scale":
+        """The same with another length of the long load."""
+        return replace(self, load_minutes=minutes)
 
-QUICK = Scale(rounds=2, wrk_seconds=1, tags=2_000, large_bytes=1_000_000_000, many_images=5_000)
+
+QUICK = Scale(
+    rounds=2,
+    wrk_seconds=1,
+    tags=2_000,
+    large_bytes=1_000_000_000,
+    many_images=5_000,
+    collected_blobs=10_000,
+    load_minutes=0.5,
+    shared_pushes=60,
+    shared_base_bytes=1_000_000,
+)
 
 
 @dataclass(frozen=True, slots=True)

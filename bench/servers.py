@@ -180,10 +180,10 @@ class OpenEcr(Server):
     name = "openecr"
     ready_path = "/readyz"
 
-    def __init__(self, folder: Path, workers: int, *flags: str) -> None:
+    def __init__(self, folder: Path, workers: int, settings: Mapping[str, str] | None = None) -> None:
         super().__init__(folder)
         self.workers = workers
-        self._flags = flags
+        self._settings = {f"OPENECR_{name.upper()}": value for name, value in (settings or {}).items()}
         self._authorization = ""
         self._variables: dict[str, str] = {}
 
@@ -201,10 +201,10 @@ class OpenEcr(Server):
 
     def _command(self) -> list[str]:
         serve = [_openecr(), "serve", "--data-dir", self._data_dir, "--port", str(self.port)]
-        return [*serve, "--workers", str(self.workers), *self._flags]
+        return [*serve, "--workers", str(self.workers)]
 
     def _environment(self) -> dict[str, str]:
-        return super()._environment() | {"OPENECR_ACCESS_LOG": "off"}
+        return super()._environment() | {"OPENECR_ACCESS_LOG": "off"} | self._settings
 
     def _after_start(self) -> None:
         shown = subprocess.run(
@@ -217,6 +217,26 @@ class OpenEcr(Server):
         self._variables = _exports(shown)
         data = self._boto3().get_authorization_token()["authorizationData"][0]
         self._authorization = f"Basic {data['authorizationToken']}"
+
+    def command(self, *words: str) -> tuple[str, float, int]:
+        """Run an openecr command on the server's data directory: what it prints, its seconds, its peak RSS in bytes."""
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [_openecr(), *words, "--data-dir", self._data_dir], stdout=subprocess.PIPE, env=self._environment()
+        )
+        assert process.stdout is not None
+        printed = process.stdout.read().decode()
+        process.stdout.close()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise ServerFailedError(f"openecr {' '.join(words)} ended with {process.returncode}")
+        return printed, time.perf_counter() - start, used.ru_maxrss * 1024
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the server keeps its data."""
+        return Path(self._data_dir)
 
     @property
     def _region(self) -> str:

@@ -3,10 +3,13 @@
 from bench.measurement import Measurement
 from bench.measurements.blob_get import BlobGet
 from bench.measurements.blob_push import BlobPush
+from bench.measurements.collection import Collection
+from bench.measurements.collection_load import CollectionLoad
 from bench.measurements.large_layer import LargeLayer
 from bench.measurements.manifest_get import ManifestGet
 from bench.measurements.many_images import ManyImages
 from bench.measurements.memory import Memory
+from bench.measurements.shared_base import SharedBase
 from bench.measurements.shared_database import SharedDatabase
 from bench.measurements.small_images import SmallImages
 from bench.measurements.storm import Storm
@@ -23,4 +26,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     LargeLayer(),
     SharedDatabase(),
     ManyImages(),
+    Collection(),
+    CollectionLoad(),
+    SharedBase(),
 )

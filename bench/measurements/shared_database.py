@@ -44,7 +44,7 @@ class SharedDatabase:
 
         with ExitStack() as stack:
             cluster = stack.enter_context(running_cluster(free_port()))
-            shared = OpenEcr(bench.folder / "shared", 2, "--database", cluster.create_database())
+            shared = OpenEcr(bench.folder / "shared", 2, {"database": cluster.create_database()})
             embedded = OpenEcr(bench.folder / "embedded", 2)
             servers: dict[Side, Server] = {
                 "openecr": stack.enter_context(cast("Server", shared)),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.support import execute
+from tests.embedded import execute
 from tests.faults.processes import wait_until
 from tests.faults.store_check import broken_promises
 from tests.registry_client import Answer, RegistryClient, digest_of

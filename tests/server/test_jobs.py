@@ -16,7 +16,7 @@ import pytest
 from openecr.db.connection import Connection
 from openecr.db.engines import open_embedded
 from openecr.jobs.queue import enqueue
-from tests.api.support import execute
+from tests.embedded import execute
 from tests.running import Server, environment, free_port, openecr
 from tests.server.watching import wait_for
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.support import execute
+from tests.embedded import execute
 from tests.faults.processes import wait_until
 from tests.registry_client import OCI_INDEX, RegistryClient, digest_of, image_index, image_manifest
 from tests.running import DEFAULT_ACCOUNT, OTHER_ACCOUNT, Server, openecr, running
