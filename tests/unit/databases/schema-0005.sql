@@ -140,9 +140,9 @@ CREATE TABLE job (
     error TEXT,
     created_us INTEGER NOT NULL,
     finished_us INTEGER
-) STRICT;
-INSERT INTO "job" VALUES(1,'default','expire-uploads','{}','schedule:expire-uploads','ready',1795479780720751,NULL,NULL,0,5,NULL,1795479180720752,NULL);
-INSERT INTO "job" VALUES(2,'default','collect-garbage','{}','schedule:collect-garbage','ready',1795479480720838,NULL,NULL,0,5,NULL,1795479180720838,NULL);
+, lost INTEGER NOT NULL DEFAULT 0) STRICT;
+INSERT INTO "job" VALUES(1,'default','expire-uploads','{}','schedule:expire-uploads','ready',1795479780720751,NULL,NULL,0,5,NULL,1795479180720752,NULL,0);
+INSERT INTO "job" VALUES(2,'default','collect-garbage','{}','schedule:collect-garbage','ready',1795479480720838,NULL,NULL,0,5,NULL,1795479180720838,NULL,0);
 CREATE TABLE layer (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     repository_key INTEGER NOT NULL REFERENCES repository (id) ON DELETE RESTRICT,
