@@ -24,7 +24,7 @@ from openecr.db.engines import open_database
 from openecr.db.sqlite import host_clock_us
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import JobWorker
-from openecr.keyring import load_root_key, open_keyring
+from openecr.keyring import RENEW_SECONDS, KeyringUnusable, load_root_keys, open_keyring, renew
 from openecr.layers import LayersPlane
 from openecr.logs import AccessLog
 from openecr.names import RegistryName
@@ -202,13 +202,13 @@ async def compose(
     settings: Settings, *, note_pull: Callable[[int, int], None] = lambda _key, _now_us: None
 ) -> Deployment:
     """Open the database, the blob store and the keyring of a deployment that was migrated."""
-    root = load_root_key(settings.data_dir, os.environ, create=False)
+    roots = load_root_keys(settings.data_dir, os.environ, create=False)
     database = await open_database(settings)
     return Deployment(
         settings=settings,
         database=database,
         blobs=FilesystemStore(blobs_path(settings.data_dir)),
-        keyring=await database.read(lambda db: open_keyring(db, root)),
+        keyring=await database.read(lambda db: open_keyring(db, *roots)),
         now_us=database.clock_us,
         wall_us=host_clock_us,
         new_id=lambda: str(uuid.uuid4()),

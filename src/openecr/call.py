@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from openecr.access.decision import decide
 from openecr.access.identity import Caller, find_caller
 from openecr.blobs.store import BlobStore
+from openecr.encryption import KeyService, LocalKeys, open_store
 from openecr.db.connection import Connection, Database
 from openecr.errors import AccessDenied, UnrecognizedClient
 from openecr.keyring import Keyring
@@ -94,6 +95,19 @@ class Deployment:
     """A fresh opaque id (uuid4 text) for objects and uploads."""
     note_pull: Callable[[int, int], None]
     """(image key, now_us): remember that an image was pulled; flushed in batches, so a pull writes no row."""
+
+    @property
+    def kms_keys(self) -> KeyService:
+        """Whoever holds the KMS keys: openecr's own KMS."""
+        return LocalKeys(self.database, self.keyring)
+
+    async def store_of(self, data_key: bytes | None) -> BlobStore:
+        """The store to read and write one object with, by the wrapped data key of its row; to delete, use ``blobs``.
+
+        Raises:
+            KmsRefused: the object's KMS key is disabled, pending deletion, or not there.
+        """
+        return await open_store(self.blobs, self.keyring, self.kms_keys, data_key)
 
 
 class Effect(Hashable, Protocol):

@@ -13,7 +13,7 @@ from openecr.data_dir import database_path
 from openecr.db import accounts
 from openecr.db.connection import Connection
 from openecr.db.sqlite import SqliteDatabase
-from openecr.keyring import Keyring, load_root_key, open_keyring
+from openecr.keyring import Keyring, load_root_keys, open_keyring
 
 T = TypeVar("T")
 
@@ -39,8 +39,8 @@ class Insider:
     @property
     def keyring(self) -> Keyring:
         """The deployment's keys, opened."""
-        root = load_root_key(self.data_dir, os.environ, create=False)
-        return self.write(lambda db: open_keyring(db, root))
+        roots = load_root_keys(self.data_dir, os.environ, create=False)
+        return self.write(lambda db: open_keyring(db, *roots))
 
     def access_key(self, account_id: str) -> str:
         """The id of an account's administrator's access key."""

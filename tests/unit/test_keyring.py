@@ -11,7 +11,7 @@ from openecr import keyring
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
-from openecr.keyring import ROOT_KEY_VARIABLE, USES, Keyring, KeyringUnusable, load_root_key
+from openecr.keyring import ROOT_KEY_VARIABLE, USES, Keyring, KeyringUnusable, load_root_keys
 
 ROOT = b"r" * 32
 RING = Keyring({use: {1: use.encode().ljust(32, b"1"), 2: use.encode().ljust(32, b"2")} for use in USES})
@@ -108,26 +108,26 @@ class TestDeploymentKeys:
 
 class TestRootKey:
     def test_it_is_made_once_and_is_its_owners_alone(self, tmp_path: Path) -> None:
-        made = load_root_key(tmp_path, {}, create=True)
-        assert load_root_key(tmp_path, {}, create=False) == made
-        assert load_root_key(tmp_path, {}, create=True) == made
+        made = load_root_keys(tmp_path, {}, create=True)
+        assert load_root_keys(tmp_path, {}, create=False) == made
+        assert load_root_keys(tmp_path, {}, create=True) == made
         assert keyring.root_key_path(tmp_path).stat().st_mode & 0o777 == 0o600
 
     def test_the_environments_comes_first(self, tmp_path: Path) -> None:
-        load_root_key(tmp_path, {}, create=True)
-        assert load_root_key(tmp_path, {ROOT_KEY_VARIABLE: "ab" * 32}, create=False) == b"\xab" * 32
+        load_root_keys(tmp_path, {}, create=True)
+        assert load_root_keys(tmp_path, {ROOT_KEY_VARIABLE: "ab" * 32}, create=False) == (b"\xab" * 32,)
 
     def test_none_is_told_with_its_remedy(self, tmp_path: Path) -> None:
         with pytest.raises(KeyringUnusable, match=f"restore it, or set {ROOT_KEY_VARIABLE}"):
-            load_root_key(tmp_path, {}, create=False)
+            load_root_keys(tmp_path, {}, create=False)
 
     def test_one_that_others_can_read_is_told_with_its_remedy(self, tmp_path: Path) -> None:
-        load_root_key(tmp_path, {}, create=True)
+        load_root_keys(tmp_path, {}, create=True)
         keyring.root_key_path(tmp_path).chmod(0o640)
         with pytest.raises(KeyringUnusable, match="chmod 600"):
-            load_root_key(tmp_path, {}, create=False)
+            load_root_keys(tmp_path, {}, create=False)
 
     @pytest.mark.parametrize("text", ["", "xy", "ab" * 31, "ab" * 33, "g" * 64])
     def test_one_that_is_malformed_is_told(self, tmp_path: Path, text: str) -> None:
         with pytest.raises(KeyringUnusable, match="64 hex digits"):
-            load_root_key(tmp_path, {ROOT_KEY_VARIABLE: text}, create=False)
+            load_root_keys(tmp_path, {ROOT_KEY_VARIABLE: text}, create=False)
