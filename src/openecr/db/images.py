@@ -16,6 +16,9 @@ class PulledImage:
     media_type: str
     status: str
     manifest: bytes
+    kms_key: str | None
+    kms_state: str | None
+    """The repository's KMS key, and its state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +40,18 @@ class Image:
     status: str
 
 
+_PULLED = "SELECT i.id, i.digest, i.media_type, i.status, i.manifest, r.kms_key, k.state"
 _REPOSITORY = (
     " FROM registry g JOIN repository r ON r.registry_key = g.id AND g.account_id = :account_id AND g.region = :region"
-    " AND r.name = :name"
+    " AND r.name = :name LEFT JOIN kms_key k ON k.arn = r.kms_key"
 )
 _PULL_BY_TAG = (
-    "SELECT i.id, i.digest, i.media_type, i.status, i.manifest"
+    _PULLED
     + _REPOSITORY
     + " JOIN tag t ON t.repository_key = r.id AND t.name = :tag JOIN image i ON i.id = t.image_key"
 )
 _PULL_BY_DIGEST = (
-    "SELECT i.id, i.digest, i.media_type, i.status, i.manifest"
+    _PULLED
     + _REPOSITORY
     + " JOIN image i ON i.repository_key = r.id AND i.digest = :digest"
 )

@@ -22,6 +22,9 @@ class Repository:
     scan_on_push: bool
     encryption_type: str
     kms_key: str | None
+    """The full ARN of the KMS key that its layers are encrypted under; None with AES256."""
+    kms_state: str | None
+    """That key's state; None where there is no such key (any more)."""
 
     @property
     def encryption_key(self) -> str:
@@ -31,14 +34,15 @@ class Repository:
 
 _COLUMNS = (
     "r.id, r.registry_key, g.account_id, g.region, r.name, r.created_us, r.tag_mutability, r.mutability_filters,"
-    " r.scan_on_push, r.encryption_type, r.kms_key"
+    " r.scan_on_push, r.encryption_type, r.kms_key, k.state"
 )
+_TABLES = "registry g JOIN repository r ON r.registry_key = g.id LEFT JOIN kms_key k ON k.arn = r.kms_key"
 _FIND = (
-    f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"
+    f"SELECT {_COLUMNS} FROM {_TABLES}"
     " WHERE g.account_id = :account_id AND g.region = :region AND r.name = :name AND r.trashed_us IS NULL"
 )
 _LIST = (
-    f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"
+    f"SELECT {_COLUMNS} FROM {_TABLES}"
     " WHERE g.account_id = :account_id AND g.region = :region AND r.name > :after"
     " AND r.trashed_us IS NULL ORDER BY r.name LIMIT :most"
 )
@@ -192,4 +196,5 @@ def _record(row: Row) -> Repository:
         scan_on_push=bool(row[8]),
         encryption_type=row[9],
         kms_key=row[10],
+        kms_state=row[11],
     )

@@ -7,6 +7,7 @@ import orjson
 from openecr.call import Call, decision, operation
 from openecr.db import images, registries, repositories, trash
 from openecr.db.repositories import Repository
+from openecr.encryption import require_usable
 from openecr.errors import (
     ConflictingParameters,
     InvalidParameter,
@@ -30,6 +31,18 @@ def require(call: Call, repository_name: str, registry_id: str | None = None) ->
     if found is None:
         raise RepositoryNotFound(repository=repository_name, registry_id=registry.account_id)
     return found
+
+
+def require_with_key(call: Call, repository_name: str, registry_id: str | None = None) -> Repository:
+    """The repository, whose layers may be read and written now: its KMS key, where it has one, is enabled.
+
+    Raises:
+        RepositoryNotFound, KmsRefused
+    """
+    repository = require(call, repository_name, registry_id)
+    if repository.kms_key is not None:
+        require_usable(repository.kms_key, repository.kms_state)
+    return repository
 
 
 @operation("CreateRepository", writes=True)
