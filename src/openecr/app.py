@@ -7,7 +7,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,7 +32,8 @@ from openecr.oci.http import Answer
 from openecr.oci.plane import Arrival, DkrPlane, fault
 from openecr.oci.render import not_found
 from openecr.pull_notes import PullNotes
-from openecr.services.ecr import garbage, upkeep
+from openecr.services.ecr import encrypting, garbage, upkeep
+from openecr.services.kms import upkeep as kms_upkeep
 from openecr.services.served import SERVICES
 from openecr.settings import Settings
 
@@ -76,6 +77,7 @@ class Application:
         self._api = ApiPlane(self._waist, SERVICES)
         self._access_log = AccessLog() if settings.access_log else None
         self._flushing: asyncio.Task[None] | None = None
+        self._keys_due_seconds = time.monotonic() + RENEW_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -83,6 +85,8 @@ class Application:
             return
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._notes.flush_forever(self._deployment.database))
+        if time.monotonic() >= self._keys_due_seconds:
+            await self._renew_keys()
         started = time.perf_counter_ns()
         request_id = str(uuid.uuid4())
         arrival = self._arrival(scope, request_id)
@@ -102,6 +106,32 @@ class Application:
                     request_id=request_id,
                     source=arrival.source_address,
                 )
+
+    async def _renew_keys(self) -> None:
+        """Read the table of keys again: a request that comes after the keyring's time never meets a key it lacks."""
+        self._keys_due_seconds = time.monotonic() + RENEW_SECONDS
+        deployment = self._deployment
+
+        def load() -> tuple[bytes, ...]:
+            return load_root_keys(deployment.settings.data_dir, os.environ, create=False)
+
+        try:
+            await deployment.database.read(lambda db: renew(deployment.keyring, db, load))
+        except KeyringUnusable as unusable:
+            log.error("new keys cannot be opened; this server goes on with those it has", why=str(unusable))
+        except Exception:
+            log.exception("keys not renewed")
+
+    def _with_fresh_keys(
+        self, perform: Callable[[Mapping[str, Any]], Awaitable[None]]
+    ) -> Callable[[Mapping[str, Any]], Awaitable[None]]:
+        """A job that begins with the keys of the moment."""
+
+        async def performed(args: Mapping[str, Any]) -> None:
+            await self._renew_keys()
+            await perform(args)
+
+        return performed
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> int:
         match arrival.address.plane:
@@ -173,6 +203,16 @@ class Application:
         async def expire_uploads(_args: Mapping[str, Any]) -> None:
             await upkeep.expire_uploads(database, settings)
 
+        async def encrypt_stored(_args: Mapping[str, Any]) -> None:
+            done = await encrypting.encrypt_stored(self._deployment)
+            if done != encrypting.Encrypted():
+                log.info("stored layers encrypted", **asdict(done))
+
+        async def destroy_keys(_args: Mapping[str, Any]) -> None:
+            destroyed = await kms_upkeep.destroy_due_keys(database, self._deployment.now_us())
+            if destroyed:
+                log.info("KMS keys destroyed", keys=destroyed)
+
         async def collect_garbage(_args: Mapping[str, Any]) -> None:
             collected = await garbage.collect(database, blobs, settings)
             if collected != garbage.Collected():
@@ -180,10 +220,17 @@ class Application:
 
         worker = JobWorker(
             database,
-            {"expire-uploads": expire_uploads, "collect-garbage": collect_garbage},
+            {
+                "expire-uploads": self._with_fresh_keys(expire_uploads),
+                "collect-garbage": self._with_fresh_keys(collect_garbage),
+                "encrypt-stored": self._with_fresh_keys(encrypt_stored),
+                "destroy-keys": self._with_fresh_keys(destroy_keys),
+            },
             schedules=(
                 Schedule("expire-uploads", "expire-uploads", 10 * _MINUTE_US),
                 Schedule("collect-garbage", "collect-garbage", 5 * _MINUTE_US),
+                Schedule("encrypt-stored", "encrypt-stored", _MINUTE_US),
+                Schedule("destroy-keys", "destroy-keys", 10 * _MINUTE_US),
             ),
         )
         working = asyncio.create_task(worker.run())

@@ -16,8 +16,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from openecr.access.decision import decide
 from openecr.access.identity import Caller, find_caller
 from openecr.blobs.store import BlobStore
-from openecr.encryption import KeyService, LocalKeys, open_store
 from openecr.db.connection import Connection, Database
+from openecr.encryption import KeyService, LocalKeys, open_store
 from openecr.errors import AccessDenied, UnrecognizedClient
 from openecr.keyring import Keyring
 from openecr.names import RegistryName, parse_repository_arn, repository_arn

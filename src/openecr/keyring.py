@@ -117,7 +117,7 @@ def load_root_keys(data_dir: Path, environment: Mapping[str, str], *, create: bo
 
 
 def write_root_keys(data_dir: Path, roots: Sequence[bytes]) -> None:
-    """Put the root key, or a newer and an older one, into the file that only its owner reads: durably, or not at all."""
+    """Put the root key, or a newer and an older one, into the file of its owner alone: durably, or not at all."""
     _write_private(root_key_path(data_dir), "\n".join(root.hex() for root in roots))
 
 
@@ -188,9 +188,9 @@ def rewrap(db: Connection, roots: Sequence[bytes], new_root: bytes) -> int:
         KeyringUnusable: a key opens with none of the root keys.
     """
     rows = db.rows("SELECT id, use, wrapped FROM deployment_key ORDER BY id")
-    for key_id, use, wrapped in rows:
-        _, key = _unwrap(roots, use, wrapped)
-        db.run("UPDATE deployment_key SET wrapped = :wrapped WHERE id = :id", wrapped=_wrap(new_root, use, key), id=key_id)
+    for key_id, use, old in rows:
+        wrapped = _wrap(new_root, use, _unwrap(roots, use, old)[1])
+        db.run("UPDATE deployment_key SET wrapped = :wrapped WHERE id = :id", wrapped=wrapped, id=key_id)
     return len(rows)
 
 

@@ -69,7 +69,7 @@ class Settings:
     token_seconds: int = 43_200
     """Life of a registry token; 12 hours on ECR."""
     encryption: str = "on"
-    """``on``: openecr encrypts layers; ``storage``: the disk under the data directory does. Under KMS keys always on."""
+    """``on``: openecr encrypts layers; ``storage``: the disk does, and openecr only what is under a KMS key."""
     body_budget_bytes: int = 64 * 1024 * 1024
     """Room for api-plane bodies that one worker holds at once; beyond it requests wait, then are throttled."""
     access_log: bool = True

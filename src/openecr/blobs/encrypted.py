@@ -178,9 +178,7 @@ class EncryptedStore:
         except (InvalidTag, ValueError):
             raise BlobDamaged(f"segment {index} of object {object_id} is not what was written") from None
 
-    def _open_and_hash(
-        self, object_id: str, index: int, stored: bytes | bytearray, hashes: "Iterable[_Hash]"
-    ) -> None:
+    def _open_and_hash(self, object_id: str, index: int, stored: bytes | bytearray, hashes: "Iterable[_Hash]") -> None:
         plain = self._open(object_id, index, stored)
         for state in hashes:
             state.update(plain)

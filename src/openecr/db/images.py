@@ -50,11 +50,7 @@ _PULL_BY_TAG = (
     + _REPOSITORY
     + " JOIN tag t ON t.repository_key = r.id AND t.name = :tag JOIN image i ON i.id = t.image_key"
 )
-_PULL_BY_DIGEST = (
-    _PULLED
-    + _REPOSITORY
-    + " JOIN image i ON i.repository_key = r.id AND i.digest = :digest"
-)
+_PULL_BY_DIGEST = _PULLED + _REPOSITORY + " JOIN image i ON i.repository_key = r.id AND i.digest = :digest"
 
 
 def pull_by_tag(db: Connection, registry: RegistryName, name: str, tag: str) -> PulledImage | None:

@@ -70,7 +70,14 @@ def state_of(db: Connection, arn: str) -> str | None:
 
 
 def insert(
-    db: Connection, owner: RegistryName, *, arn: str, description: str, manager: str, sealed_material: bytes, now_us: int
+    db: Connection,
+    owner: RegistryName,
+    *,
+    arn: str,
+    description: str,
+    manager: str,
+    sealed_material: bytes,
+    now_us: int,
 ) -> None:
     """Store a new key, enabled."""
     db.run(

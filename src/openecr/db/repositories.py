@@ -90,6 +90,45 @@ def insert(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class UnmadeKey:
+    """A KMS key that repositories of a registry name, and that was never made."""
+
+    registry_key: int
+    account_id: str
+    region: str
+    arn: str
+
+
+def unmade_kms_keys(db: Connection) -> list[UnmadeKey]:
+    """The KMS keys that were named before there was a KMS; read once a deployment."""
+    rows = db.rows(
+        "SELECT DISTINCT g.id, g.account_id, g.region, r.kms_key FROM repository r JOIN registry g"
+        " ON g.id = r.registry_key WHERE r.kms_key IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM kms_key k WHERE k.arn = r.kms_key)"
+    )
+    return [UnmadeKey(*row) for row in rows]
+
+
+def replace_kms_key(db: Connection, registry_key: int, old_arn: str, new_arn: str) -> None:
+    """Let a registry's repositories, and the blobs that they share, name another key."""
+    db.run(
+        "UPDATE repository SET kms_key = :new_arn WHERE registry_key = :registry_key AND kms_key = :old_arn",
+        registry_key=registry_key,
+        old_arn=old_arn,
+        new_arn=new_arn,
+    )
+    for kind in ("KMS", "KMS_DSSE"):
+        for table in ("blob", "blob_digest"):
+            db.run(
+                f"UPDATE {table} SET encryption_key = :new WHERE registry_key = :registry_key"
+                " AND encryption_key = :old",
+                registry_key=registry_key,
+                old=f"{kind}:{old_arn}",
+                new=f"{kind}:{new_arn}",
+            )
+
+
 def set_mutability(db: Connection, key: int, tag_mutability: str, mutability_filters: str) -> None:
     """Replace the tag mutability and its exclusion filters."""
     db.run(

@@ -214,6 +214,24 @@ def discard_object(db: Connection, object_id: str, due_us: int) -> None:
     )
 
 
+def keep_discarded(db: Connection, object_id: str, now_us: int) -> bool:
+    """Take an object back from those to be deleted; False where it is due, and may be gone already."""
+    return bool(
+        db.run(
+            "DELETE FROM discarded_object WHERE object_id = :object_id AND due_us > :now_us",
+            object_id=object_id,
+            now_us=now_us,
+        )
+    )
+
+
+def hasten_discarded(db: Connection, object_id: str, due_us: int) -> None:
+    """Let a discarded object go earlier; one that was never named is none."""
+    db.run(
+        "UPDATE discarded_object SET due_us = :due_us WHERE object_id = :object_id", object_id=object_id, due_us=due_us
+    )
+
+
 def discarded_objects(db: Connection, now_us: int, most: int) -> list[str]:
     """Objects that are due for deletion."""
     rows = db.rows(

@@ -14,6 +14,7 @@ from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
 from openecr.keyring import Keyring, create_missing_keys, load_root_keys, open_keyring, opening_root
 from openecr.processes.lock import ServeLock
+from openecr.services.kms.upkeep import adopt_named_keys
 from openecr.settings import Settings, SettingsError
 
 CREATED_US = "created_us"
@@ -65,6 +66,7 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
             shift_us = _set_clock(db, settings, offset_us, is_new=is_new)
             create_missing_keys(db, opening_root(db, *roots), now_us)
             keyring = open_keyring(db, *roots)
+            adopt_named_keys(db, keyring, now_us)
             if accounts.find(db, settings.account_id) is None:
                 create_account(db, keyring, settings.account_id, now_us)
             return is_new, shift_us

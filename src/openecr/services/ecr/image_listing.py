@@ -12,8 +12,8 @@ from openecr.errors import ConflictingParameters, ImageNotFound, KmsRefused, Man
 from openecr.names import Digest
 from openecr.services.ecr import image_ids
 from openecr.services.ecr.images import artifact_media_type, pull
-from openecr.services.ecr.pages import Names, Page, page
 from openecr.services.ecr.repositories import require
+from openecr.services.pages import Names, Page, page
 
 _START: list[str | int] = [-1, ""]
 

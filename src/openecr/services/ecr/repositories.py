@@ -7,7 +7,7 @@ import orjson
 from openecr.call import Call, decision, operation
 from openecr.db import images, registries, repositories, trash
 from openecr.db.repositories import Repository
-from openecr.encryption import require_usable
+from openecr.encryption import AES256, require_usable
 from openecr.errors import (
     ConflictingParameters,
     InvalidParameter,
@@ -15,13 +15,12 @@ from openecr.errors import (
     RepositoryNotEmpty,
     RepositoryNotFound,
 )
-from openecr.names import RegistryName, partition_of, repository_arn
+from openecr.names import RegistryName, repository_arn
 from openecr.services.ecr import resource_tags
 from openecr.services.ecr.addresses import repository_uri
 from openecr.services.ecr.mutability_rules import MODES, MOST_WILDCARDS
-from openecr.services.ecr.pages import Names, page
-
-AWS_MANAGED_KEY = "aws/ecr"
+from openecr.services.kms.for_ecr import key_for_repository
+from openecr.services.pages import Names, page
 
 
 def require(call: Call, repository_name: str, registry_id: str | None = None) -> Repository:
@@ -61,7 +60,7 @@ def create_repository(
     registry = call.registry(registry_id)
     mode = image_tag_mutability or "MUTABLE"
     filters = _mutability_filters(mode, image_tag_mutability_exclusion_filters)
-    encryption_type, kms_key = _encryption(registry, encryption_configuration)
+    encryption_type, kms_key = _encryption(call, encryption_configuration)
     wanted_tags = resource_tags.parse(tags or [])
     made = repositories.insert(
         call.db,
@@ -233,19 +232,14 @@ def _render_filters(stored: str) -> list[dict[str, str]] | None:
     return [{"filterType": "WILDCARD", "filter": wildcard} for wildcard in wildcards] or None
 
 
-def _encryption(registry: RegistryName, given: dict[str, str] | None) -> tuple[str, str | None]:
-    """(type, key ARN or None) of a new repository; the type without a key means the key that AWS manages."""
-    encryption_type = (given or {}).get("encryptionType", "AES256")
+def _encryption(call: Call, given: dict[str, str] | None) -> tuple[str, str | None]:
+    """(type, key ARN or None) of a new repository; a KMS type without a key means the key that AWS manages."""
+    encryption_type = (given or {}).get("encryptionType", AES256)
     key = (given or {}).get("kmsKey")
-    if encryption_type == "AES256":
-        if key is not None:
-            raise InvalidParameter(
-                parameter="encryptionConfiguration", constraint="kmsKey can't be set when encryptionType is AES256"
-            )
-        return encryption_type, None
-    prefix = f"arn:{partition_of(registry.region)}:kms:{registry.region}:{registry.account_id}:"
-    if key is None:
-        return encryption_type, f"{prefix}alias/{AWS_MANAGED_KEY}"
-    if key.startswith("arn:"):
-        return encryption_type, key
-    return encryption_type, prefix + (key if key.startswith("alias/") else f"key/{key}")
+    if encryption_type != AES256:
+        return encryption_type, key_for_repository(call, key)
+    if key is not None:
+        raise InvalidParameter(
+            parameter="encryptionConfiguration", constraint="kmsKey can't be set when encryptionType is AES256"
+        )
+    return encryption_type, None

@@ -88,9 +88,7 @@ def _lease(
         raise _gap(call, repository_name, registry_id, upload, first_byte)
     object_id, kept_bytes = own_object(call, upload, spare_id)
     until_us = now_us + LEASE_US
-    if not uploads.take_lease(
-        call.db, upload, holder, until_us, now_us, object_id=object_id, kept_bytes=kept_bytes
-    ):
+    if not uploads.take_lease(call.db, upload, holder, until_us, now_us, object_id=object_id, kept_bytes=kept_bytes):
         raise UploadBusy(upload_id=upload_id)
     return _Lease(upload.key, object_id, holder, kept_bytes, upload.data_key, upload.offset_bytes - kept_bytes)
 
