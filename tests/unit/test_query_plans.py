@@ -38,6 +38,17 @@ MAY_SCAN = {
     "SELECT id, account_id, created_us FROM account ORDER BY account_id",
     # `openecr status` counts the jobs; finished ones are few and are swept.
     "SELECT queue, state, COUNT(*) FROM job GROUP BY queue, state",
+    # `openecr status` says how much is encrypted.
+    (
+        "SELECT cipher, CASE WHEN encryption_key = 'AES256:' THEN 1 ELSE 0 END, COUNT(*), COALESCE(SUM(size_bytes), 0)"
+        " FROM blob GROUP BY 1, 2"
+    ),
+    # Once a deployment, at the start of the first release that has a KMS.
+    (
+        "SELECT DISTINCT g.id, g.account_id, g.region, r.kms_key FROM repository r JOIN registry g"
+        " ON g.id = r.registry_key WHERE r.kms_key IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM kms_key k WHERE k.arn = r.kms_key)"
+    ),
 }
 """Statements that read a whole table, each with why it may."""
 

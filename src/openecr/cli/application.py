@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from openecr.cli import account, env, gc, serve, status, undelete, worker
+from openecr.cli import account, env, gc, keys, serve, status, undelete, worker
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
 from openecr.keyring import KeyringUnusable
@@ -28,6 +28,7 @@ app.command("undelete")(undelete.undelete)
 app.command("gc")(gc.gc)
 app.command("purge")(gc.purge)
 app.add_typer(account.app, name="account")
+app.add_typer(keys.app, name="keys")
 
 _USAGE_ERRORS: Any = typer.BadParameter.__mro__[1]
 """typer's UsageError: click's own in some of its releases, a copy of it in others."""
