@@ -250,7 +250,7 @@ class Flow:
         """What the deployment offers outside of transactions."""
         return self.waist.deployment
 
-    async def run(self, step: Decision[T], **arguments: Any) -> T:
+    async def run(self, step: Decision[T], /, **arguments: Any) -> T:
         """Run one decision of the flow."""
         return await self.waist.run(step, self.origin, **arguments)
 
@@ -261,14 +261,14 @@ class Waist:
 
     deployment: Deployment
 
-    async def invoke(self, chosen: Operation, origin: Origin, **arguments: Any) -> dict[str, Any]:
+    async def invoke(self, chosen: Operation, origin: Origin, /, **arguments: Any) -> dict[str, Any]:
         """Run an operation with the model's arguments in snake case."""
         if chosen.decision is not None:
             return await self.run(chosen.decision, origin, **arguments)
         answer: dict[str, Any] = await chosen.function(Flow(self, origin), **arguments)
         return answer
 
-    async def run(self, step: Decision[T], origin: Origin, **arguments: Any) -> T:
+    async def run(self, step: Decision[T], origin: Origin, /, **arguments: Any) -> T:
         """Identify the caller, authorize, decide and commit; perform effects in between where asked."""
         results: dict[Effect, Any] = {}
 

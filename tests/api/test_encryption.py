@@ -1,7 +1,6 @@
 """What a repository's key means: while it may not be used nothing is read or written, and nothing is lost."""
 
 import os
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -29,8 +28,8 @@ def repository(request: pytest.FixtureRequest, ecr: Any, repository_name: str, k
 
 
 @pytest.fixture(params=["disabled", "pending deletion"])
-def shut(request: pytest.FixtureRequest, kms: Any, key: dict[str, Any]) -> Iterator["Shut"]:
-    yield Shut(kms, key, str(request.param))
+def shut(request: pytest.FixtureRequest, kms: Any, key: dict[str, Any]) -> "Shut":
+    return Shut(kms, key, str(request.param))
 
 
 class Shut:
@@ -80,7 +79,7 @@ def test_nothing_is_pulled_while_the_key_may_not_be_used(
     refused = (400, "DENIED", shut.message)
     for address in (f"{path}/manifests/v1", f"{path}/manifests/{image.digest}", f"{path}/blobs/{layer}"):
         assert docker.request("GET", address).error == refused
-        assert docker.request("HEAD", address).status in (400, 200 if "blobs" in address else 400)
+    assert docker.request("HEAD", f"{path}/manifests/v1").status == 400
     assert kms_error_of(ecr.get_download_url_for_layer, repositoryName=repository, layerDigest=layer) == (
         shut.code,
         shut.message,

@@ -159,8 +159,8 @@ def test_a_key_that_aws_manages_is_left_alone(ecr: Any, kms: Any, repository_nam
         assert error_of(call, KeyId=managed["KeyId"]) == (
             "AccessDeniedException",
             (
-                f"User: arn:aws:iam::{ACCOUNT}:user/administrator is not authorized to perform: kms:{action} on resource: "
-                f"{managed['Arn']} because no resource-based policy allows the kms:{action} action"
+                f"User: arn:aws:iam::{ACCOUNT}:user/administrator is not authorized to perform: kms:{action} "
+                f"on resource: {managed['Arn']} because no resource-based policy allows the kms:{action} action"
             ),
         )
     assert state_of(kms, managed) == "Enabled"
