@@ -180,9 +180,10 @@ class OpenEcr(Server):
     name = "openecr"
     ready_path = "/readyz"
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, encryption: str = "on") -> None:
         super().__init__(folder)
         self.workers = workers
+        self.encryption = encryption
         self._authorization = ""
         self._variables: dict[str, str] = {}
 
@@ -200,7 +201,7 @@ class OpenEcr(Server):
 
     def _command(self) -> list[str]:
         serve = [_openecr(), "serve", "--data-dir", self._data_dir, "--port", str(self.port)]
-        return [*serve, "--workers", str(self.workers)]
+        return [*serve, "--workers", str(self.workers), "--encryption", self.encryption]
 
     def _environment(self) -> dict[str, str]:
         return super()._environment() | {"OPENECR_ACCESS_LOG": "off"}

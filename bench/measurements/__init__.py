@@ -3,6 +3,7 @@
 from bench.measurement import Measurement
 from bench.measurements.blob_get import BlobGet
 from bench.measurements.blob_push import BlobPush
+from bench.measurements.encryption import Encryption
 from bench.measurements.large_layer import LargeLayer
 from bench.measurements.manifest_get import ManifestGet
 from bench.measurements.many_images import ManyImages
@@ -15,6 +16,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     ManifestGet(),
     BlobGet(),
     BlobPush(),
+    Encryption(),
     SmallImages(),
     TagsList(),
     Storm(),

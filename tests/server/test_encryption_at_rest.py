@@ -40,10 +40,11 @@ def objects_of(server: Server) -> list[Path]:
 
 def job_turn(server: Server, kind: str) -> None:
     """Let a schedule's next turn come now, and wait for its end."""
-    before = execute(server.data_dir, "SELECT COALESCE(MAX(finished_us), 0) FROM job WHERE kind = ?", (kind,))[0][0]
-    execute(server.data_dir, "UPDATE job SET due_us = 0 WHERE kind = ? AND state = 'ready'", (kind,))
-    query = "SELECT 1 FROM job WHERE kind = ? AND finished_us > ?"
-    wait_until(lambda: execute(server.data_dir, query, (kind, before)), f"a turn of {kind} ended", 90)
+    find = "SELECT id FROM job WHERE kind = ? AND state = 'ready'"
+    wait_until(lambda: execute(server.data_dir, find, (kind,)), f"a turn of {kind} is owed")
+    (owed,) = execute(server.data_dir, find, (kind,))
+    execute(server.data_dir, "UPDATE job SET due_us = 0 WHERE id = ?", owed)
+    wait_until(lambda: execute(server.data_dir, find, (kind,)) not in ([], [owed]), f"a turn of {kind} ended", 60)
 
 
 @pytest.mark.parametrize("kind", ["AES256", "KMS", "KMS_DSSE"])
