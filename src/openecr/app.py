@@ -229,7 +229,7 @@ class Application:
             schedules=(
                 Schedule("expire-uploads", "expire-uploads", 10 * _MINUTE_US),
                 Schedule("collect-garbage", "collect-garbage", 5 * _MINUTE_US),
-                Schedule("encrypt-stored", "encrypt-stored", _MINUTE_US),
+                Schedule("encrypt-stored", "encrypt-stored", 10 * _MINUTE_US),
                 Schedule("destroy-keys", "destroy-keys", 10 * _MINUTE_US),
             ),
         )
