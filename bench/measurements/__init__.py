@@ -5,6 +5,7 @@ from bench.measurements.blob_get import BlobGet
 from bench.measurements.blob_push import BlobPush
 from bench.measurements.collection import Collection
 from bench.measurements.collection_load import CollectionLoad
+from bench.measurements.encryption import Encryption
 from bench.measurements.large_layer import LargeLayer
 from bench.measurements.manifest_get import ManifestGet
 from bench.measurements.many_images import ManyImages
@@ -19,6 +20,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     ManifestGet(),
     BlobGet(),
     BlobPush(),
+    Encryption(),
     SmallImages(),
     TagsList(),
     Storm(),

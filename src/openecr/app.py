@@ -7,7 +7,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from openecr.db.engines import open_database
 from openecr.db.sqlite import host_clock_us
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import JobWorker
-from openecr.keyring import load_root_key, open_keyring
+from openecr.keyring import RENEW_SECONDS, KeyringUnusable, load_root_keys, open_keyring, renew
 from openecr.layers import LayersPlane
 from openecr.logs import AccessLog
 from openecr.names import RegistryName
@@ -34,8 +34,9 @@ from openecr.oci.http import Answer
 from openecr.oci.plane import Arrival, DkrPlane, fault
 from openecr.oci.render import not_found
 from openecr.pull_notes import PullNotes
-from openecr.services.ecr import garbage, quotas, upkeep
+from openecr.services.ecr import encrypting, garbage, quotas, upkeep
 from openecr.services.ecr.integrity import scrub
+from openecr.services.kms import upkeep as kms_upkeep
 from openecr.services.served import SERVICES
 from openecr.settings import Settings
 
@@ -47,6 +48,8 @@ SCHEDULES = (
     Schedule("collect-garbage", "collect-garbage", 5 * _MINUTE_US),
     Schedule("measure-quotas", "measure-quotas", _MINUTE_US),
     Schedule("scrub-layers", "scrub-layers", 10 * _MINUTE_US),
+    Schedule("encrypt-stored", "encrypt-stored", 10 * _MINUTE_US),
+    Schedule("destroy-keys", "destroy-keys", 10 * _MINUTE_US),
 )
 """Work that comes back, once per deployment however many job processes there are."""
 _HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
@@ -86,6 +89,7 @@ class Application:
         self._api = ApiPlane(self._waist, SERVICES)
         self._access_log = AccessLog() if settings.access_log else None
         self._flushing: asyncio.Task[None] | None = None
+        self._keys_due_seconds = time.monotonic() + RENEW_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -93,6 +97,8 @@ class Application:
             return
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._notes.flush_forever(self._deployment.database))
+        if time.monotonic() >= self._keys_due_seconds:
+            await self._renew_keys()
         started = time.perf_counter_ns()
         request_id = str(uuid.uuid4())
         arrival = self._arrival(scope, request_id)
@@ -112,6 +118,32 @@ class Application:
                     request_id=request_id,
                     source=arrival.source_address,
                 )
+
+    async def _renew_keys(self) -> None:
+        """Read the table of keys again: a request that comes after the keyring's time never meets a key it lacks."""
+        self._keys_due_seconds = time.monotonic() + RENEW_SECONDS
+        deployment = self._deployment
+
+        def load() -> tuple[bytes, ...]:
+            return load_root_keys(deployment.settings.data_dir, os.environ, create=False)
+
+        try:
+            await deployment.database.read(lambda db: renew(deployment.keyring, db, load))
+        except KeyringUnusable as unusable:
+            log.error("new keys cannot be opened; this server goes on with those it has", why=str(unusable))
+        except Exception:
+            log.exception("keys not renewed")
+
+    def _with_fresh_keys(
+        self, perform: Callable[[Mapping[str, Any]], Awaitable[None]]
+    ) -> Callable[[Mapping[str, Any]], Awaitable[None]]:
+        """A job that begins with the keys of the moment."""
+
+        async def performed(args: Mapping[str, Any]) -> None:
+            await self._renew_keys()
+            await perform(args)
+
+        return performed
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> int:
         match arrival.address.plane:
@@ -186,6 +218,16 @@ class Application:
         async def expire_uploads(_args: Mapping[str, Any]) -> None:
             await upkeep.expire_uploads(database, settings)
 
+        async def encrypt_stored(_args: Mapping[str, Any]) -> None:
+            done = await encrypting.encrypt_stored(self._deployment)
+            if done != encrypting.Encrypted():
+                log.info("stored layers encrypted", **asdict(done))
+
+        async def destroy_keys(_args: Mapping[str, Any]) -> None:
+            destroyed = await kms_upkeep.destroy_due_keys(database, self._deployment.now_us())
+            if destroyed:
+                log.info("KMS keys destroyed", keys=destroyed)
+
         async def collect_garbage(_args: Mapping[str, Any]) -> None:
             collected = await garbage.collect(database, blobs, settings, disk_of(settings))
             if collected != garbage.Collected():
@@ -203,10 +245,12 @@ class Application:
         worker = JobWorker(
             database,
             {
-                "expire-uploads": expire_uploads,
-                "collect-garbage": collect_garbage,
+                "expire-uploads": self._with_fresh_keys(expire_uploads),
+                "collect-garbage": self._with_fresh_keys(collect_garbage),
                 "measure-quotas": measure_quotas,
-                "scrub-layers": scrub_layers,
+                "scrub-layers": self._with_fresh_keys(scrub_layers),
+                "encrypt-stored": self._with_fresh_keys(encrypt_stored),
+                "destroy-keys": self._with_fresh_keys(destroy_keys),
             },
             schedules=SCHEDULES,
         )
@@ -226,13 +270,13 @@ async def compose(
     settings: Settings, *, note_pull: Callable[[int, int], None] = lambda _key, _now_us: None
 ) -> Deployment:
     """Open the database, the blob store and the keyring of a deployment that was migrated."""
-    root = load_root_key(settings.data_dir, os.environ, create=False)
+    roots = load_root_keys(settings.data_dir, os.environ, create=False)
     database = await open_database(settings)
     return Deployment(
         settings=settings,
         database=database,
         blobs=blob_store(settings),
-        keyring=await database.read(lambda db: open_keyring(db, root)),
+        keyring=await database.read(lambda db: open_keyring(db, *roots)),
         now_us=database.clock_us,
         wall_us=host_clock_us,
         new_id=lambda: str(uuid.uuid4()),

@@ -17,6 +17,7 @@ from openecr.access.decision import decide
 from openecr.access.identity import Caller, find_caller
 from openecr.blobs.store import BlobStore
 from openecr.db.connection import Connection, Database
+from openecr.encryption import KeyService, LocalKeys, open_store
 from openecr.errors import AccessDenied, UnrecognizedClient
 from openecr.keyring import Keyring
 from openecr.names import RegistryName, parse_repository_arn, repository_arn
@@ -94,6 +95,19 @@ class Deployment:
     """A fresh opaque id (uuid4 text) for objects and uploads."""
     note_pull: Callable[[int, int], None]
     """(image key, now_us): remember that an image was pulled; flushed in batches, so a pull writes no row."""
+
+    @property
+    def kms_keys(self) -> KeyService:
+        """Whoever holds the KMS keys: openecr's own KMS."""
+        return LocalKeys(self.database, self.keyring)
+
+    async def store_of(self, data_key: bytes | None) -> BlobStore:
+        """The store to read and write one object with, by the wrapped data key of its row; to delete, use ``blobs``.
+
+        Raises:
+            KmsRefused: the object's KMS key is disabled, pending deletion, or not there.
+        """
+        return await open_store(self.blobs, self.keyring, self.kms_keys, data_key)
 
 
 class Effect(Hashable, Protocol):
@@ -240,7 +254,7 @@ class Flow:
         """What the deployment offers outside of transactions."""
         return self.waist.deployment
 
-    async def run(self, step: Decision[T], **arguments: Any) -> T:
+    async def run(self, step: Decision[T], /, **arguments: Any) -> T:
         """Run one decision of the flow."""
         return await self.waist.run(step, self.origin, **arguments)
 
@@ -251,14 +265,14 @@ class Waist:
 
     deployment: Deployment
 
-    async def invoke(self, chosen: Operation, origin: Origin, **arguments: Any) -> dict[str, Any]:
+    async def invoke(self, chosen: Operation, origin: Origin, /, **arguments: Any) -> dict[str, Any]:
         """Run an operation with the model's arguments in snake case."""
         if chosen.decision is not None:
             return await self.run(chosen.decision, origin, **arguments)
         answer: dict[str, Any] = await chosen.function(Flow(self, origin), **arguments)
         return answer
 
-    async def run(self, step: Decision[T], origin: Origin, **arguments: Any) -> T:
+    async def run(self, step: Decision[T], origin: Origin, /, **arguments: Any) -> T:
         """Identify the caller, authorize, decide and commit; perform effects in between where asked."""
         results: dict[Effect, Any] = {}
 

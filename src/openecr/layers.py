@@ -6,16 +6,20 @@ it, in XML.
 
 import asyncio
 import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from openecr.access import layer_urls
 from openecr.asgi import Receive, Scope, Send
-from openecr.blobs.store import ObjectMissing
+from openecr.blobs.store import BlobStore, ObjectMissing
 from openecr.call import Deployment
+from openecr.db import kms
 from openecr.db.layers import Blob, find_object
-from openecr.errors import DatabaseAway
+from openecr.encryption import key_arn_of, require_usable
+from openecr.errors import DatabaseAway, KmsRefused
 from openecr.names import UPLOAD_ID, Digest
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -46,51 +50,87 @@ class LayersPlane:
         wanted = _range(headers.get(b"range"), blob.size_bytes)
         if wanted is None:
             return await _unsatisfiable(send, blob)
-        return await self._send(scope, receive, send, blob, digest, wanted)
+        try:
+            await self._require_key(blob)
+            store = await self.deployment.store_of(blob.data_key)
+        except KmsRefused as refused:
+            return await _refuse(send, 400, f"KMS.{refused.fields['kms_error']}", refused.message)
+        return await self._send(scope, receive, send, _Served(store, blob, digest, *wanted))
 
-    async def _send(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        blob: Blob,
-        digest: Digest,
-        wanted: tuple[int, int, bool],
-    ) -> int:
-        start_byte, end_byte, partial = wanted
-        path = self.deployment.blobs.path(blob.object_id)
-        if path is not None and path.stat().st_size != blob.size_bytes:
+    async def _require_key(self, blob: Blob) -> None:
+        """Refuse a layer whose KMS key may not be used, encrypted already or not, however old the URL is."""
+        key_arn = key_arn_of(blob.encryption_key)
+        if key_arn is not None:
+            require_usable(key_arn, await self.deployment.database.read(lambda db: kms.state_of(db, key_arn)))
+
+    async def _send(self, scope: Scope, receive: Receive, send: Send, served: "_Served") -> int:
+        blob, start_byte, end_byte = served.blob, served.start_byte, served.end_byte
+        path = served.store.path(blob.object_id)
+        if await served.store.size_bytes(blob.object_id) != blob.size_bytes:
             raise ObjectMissing(f"object {blob.object_id} does not hold the {blob.size_bytes} bytes of its row")
-        headers = [
-            (b"content-type", b"application/octet-stream"),
-            (b"content-length", str(end_byte - start_byte).encode()),
-            (b"accept-ranges", b"bytes"),
-            (b"docker-content-digest", str(digest).encode()),
-            (b"etag", f'"{digest}"'.encode()),
-        ]
-        if partial:
-            headers.append((b"content-range", f"bytes {start_byte}-{end_byte - 1}/{blob.size_bytes}".encode()))
-        status = 206 if partial else 200
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        if scope["method"] == "HEAD" or start_byte == end_byte:
+        head_only = scope["method"] == "HEAD" or start_byte == end_byte
+        whole_file = path is not None and not served.partial and "http.response.pathsend" in scope.get("extensions", {})
+        pieces = served.store.read(blob.object_id, start_byte, end_byte)
+        # Damage in the first piece can still be told with a status.
+        first = b"" if head_only or whole_file else await anext(pieces)
+        await send({"type": "http.response.start", "status": served.status, "headers": served.headers})
+        if head_only:
             await send({"type": "http.response.body", "body": b""})
-        elif path is not None and not partial and "http.response.pathsend" in scope.get("extensions", {}):
+        elif whole_file:
             await send({"type": "http.response.pathsend", "path": str(path)})
         else:
-            await self._stream(receive, send, blob, start_byte, end_byte)
-        return status
+            await self._stream(receive, send, first, pieces)
+        return served.status
 
-    async def _stream(self, receive: Receive, send: Send, blob: Blob, start_byte: int, end_byte: int) -> None:
-        """Send in pieces; stop when the client leaves, which only ``receive`` tells."""
+    async def _stream(self, receive: Receive, send: Send, first: bytes, pieces: AsyncGenerator[bytes, None]) -> None:
+        """Send in pieces; stop when the client leaves, which only ``receive`` tells.
+
+        Bytes that are not what was written end the answer before them: the error goes on to the server, which closes
+        the connection, so that nobody takes the answer for complete.
+        """
         gone = asyncio.ensure_future(_wait_for_disconnect(receive))
         try:
-            async for piece in self.deployment.blobs.read(blob.object_id, start_byte, end_byte):
-                if gone.done():
-                    return
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            async with aclosing(pieces):
+                await send({"type": "http.response.body", "body": first, "more_body": True})
+                async for piece in pieces:
+                    if gone.done():
+                        return
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
             gone.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What is sent: a range of a blob, from the store that can read it."""
+
+    store: BlobStore
+    blob: Blob
+    digest: Digest
+    start_byte: int
+    end_byte: int
+    partial: bool
+
+    @property
+    def status(self) -> int:
+        """200, or 206 for a part."""
+        return 206 if self.partial else 200
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What is said of the bytes."""
+        found = [
+            (b"content-type", b"application/octet-stream"),
+            (b"content-length", str(self.end_byte - self.start_byte).encode()),
+            (b"accept-ranges", b"bytes"),
+            (b"docker-content-digest", str(self.digest).encode()),
+            (b"etag", f'"{self.digest}"'.encode()),
+        ]
+        if self.partial:
+            told = f"bytes {self.start_byte}-{self.end_byte - 1}/{self.blob.size_bytes}"
+            found.append((b"content-range", told.encode()))
+        return found
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

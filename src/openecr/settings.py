@@ -81,6 +81,8 @@ class Settings:
     """Life of a presigned layer URL."""
     token_seconds: int = 43_200
     """Life of a registry token; 12 hours on ECR."""
+    encryption: str = "on"
+    """``on``: openecr encrypts layers; ``storage``: the disk does, and openecr only what is under a KMS key."""
     body_budget_bytes: int = 64 * 1024 * 1024
     """Room for api-plane bodies that one worker holds at once; beyond it requests wait, then are throttled."""
     access_log: bool = True
@@ -108,6 +110,8 @@ class Settings:
             parts = urlsplit(self.url)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
                 raise SettingsError(f"--url {self.url} must be http(s)://host[:port], without a path")
+        if self.encryption not in ("on", "storage"):
+            raise SettingsError(f"encryption is on or storage, not '{self.encryption}'")
         if self.trash_days < 0:
             raise SettingsError("trash_days is a number of days, 0 for none")
         if self.scrub_days < 0:

@@ -18,6 +18,12 @@ def ecr(server: Server) -> Any:
 
 
 @pytest.fixture(scope="session")
+def kms(server: Server) -> Any:
+    """KMS of the default account."""
+    return server.client("kms")
+
+
+@pytest.fixture(scope="session")
 def unchecked(server: Server) -> Any:
     """A client that sends what it is given, so that the server is the one to refuse it."""
     variables = server.environment()

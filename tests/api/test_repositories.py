@@ -51,7 +51,8 @@ def test_a_new_repository_has_ecrs_members_and_defaults(ecr: Any, server: Server
     }
 
 
-def test_a_new_repository_keeps_every_setting_it_was_given(ecr: Any, repository_name: str) -> None:
+def test_a_new_repository_keeps_every_setting_it_was_given(ecr: Any, kms: Any, repository_name: str) -> None:
+    key_arn = kms.create_key()["KeyMetadata"]["Arn"]
     filters = [{"filterType": "WILDCARD", "filter": "dev-*"}, {"filterType": "WILDCARD", "filter": "latest"}]
 
     ecr.create_repository(
@@ -59,7 +60,7 @@ def test_a_new_repository_keeps_every_setting_it_was_given(ecr: Any, repository_
         imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
         imageTagMutabilityExclusionFilters=filters,
         imageScanningConfiguration={"scanOnPush": True},
-        encryptionConfiguration={"encryptionType": "KMS", "kmsKey": "alias/mine"},
+        encryptionConfiguration={"encryptionType": "KMS", "kmsKey": key_arn},
         tags=[{"Key": "team", "Value": "a"}],
     )
 
@@ -67,35 +68,39 @@ def test_a_new_repository_keeps_every_setting_it_was_given(ecr: Any, repository_
     assert found["imageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
     assert found["imageTagMutabilityExclusionFilters"] == filters
     assert found["imageScanningConfiguration"] == {"scanOnPush": True}
-    assert found["encryptionConfiguration"] == {
-        "encryptionType": "KMS",
-        "kmsKey": f"arn:aws:kms:us-east-1:{ACCOUNT}:alias/mine",
-    }
+    assert found["encryptionConfiguration"] == {"encryptionType": "KMS", "kmsKey": key_arn}
     tags = ecr.list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]
     assert tags == [{"Key": "team", "Value": "a"}]
 
 
-@pytest.mark.parametrize(
-    ("given", "stored"),
-    [
-        (None, "alias/aws/ecr"),
-        ("alias/mine", "alias/mine"),
-        ("1234abcd-12ab-34cd-56ef-1234567890ab", "key/1234abcd-12ab-34cd-56ef-1234567890ab"),
-        (f"arn:aws:kms:us-east-1:{ACCOUNT}:key/k", "key/k"),
-    ],
-)
+@pytest.mark.parametrize("named_by", ["id", "arn", "alias", "alias arn"])
 @pytest.mark.parametrize("kind", ["KMS", "KMS_DSSE"])
-def test_a_kms_key_is_stored_as_its_arn(
-    ecr: Any, repository_name: str, kind: str, given: str | None, stored: str
+def test_a_kms_key_is_stored_as_its_arn(ecr: Any, kms: Any, repository_name: str, kind: str, named_by: str) -> None:
+    key = kms.create_key()["KeyMetadata"]
+    alias = f"alias/{repository_name}"
+    kms.create_alias(AliasName=alias, TargetKeyId=key["KeyId"])
+    alias_arn = f"arn:aws:kms:us-east-1:{ACCOUNT}:{alias}"
+    given = {"id": key["KeyId"], "arn": key["Arn"], "alias": alias, "alias arn": alias_arn}[named_by]
+
+    made = ecr.create_repository(
+        repositoryName=repository_name, encryptionConfiguration={"encryptionType": kind, "kmsKey": given}
+    )["repository"]
+
+    assert made["encryptionConfiguration"] == {"encryptionType": kind, "kmsKey": key["Arn"]}
+    assert ecr.describe_repositories(repositoryNames=[repository_name])["repositories"] == [made]
+
+
+@pytest.mark.parametrize("given", [None, "alias/aws/ecr"])
+def test_without_a_key_the_one_that_aws_manages_is_used(
+    ecr: Any, kms: Any, repository_name: str, given: str | None
 ) -> None:
-    configuration = {"encryptionType": kind} | ({"kmsKey": given} if given else {})
+    configuration = {"encryptionType": "KMS"} | ({"kmsKey": given} if given else {})
 
     made = ecr.create_repository(repositoryName=repository_name, encryptionConfiguration=configuration)["repository"]
 
-    assert made["encryptionConfiguration"] == {
-        "encryptionType": kind,
-        "kmsKey": f"arn:aws:kms:us-east-1:{ACCOUNT}:{stored}",
-    }
+    managed = kms.describe_key(KeyId="alias/aws/ecr")["KeyMetadata"]
+    assert managed["KeyManager"] == "AWS"
+    assert made["encryptionConfiguration"] == {"encryptionType": "KMS", "kmsKey": managed["Arn"]}
 
 
 def test_a_kms_key_does_not_belong_to_aes256(ecr: Any, repository_name: str) -> None:

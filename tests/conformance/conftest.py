@@ -1,16 +1,19 @@
 """The blob stores that the suite runs over. A new backend is a fixture here and a name in its parameters."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from openecr.blobs.encrypted import EncryptedStore
 from openecr.blobs.filesystem import FilesystemStore
 from openecr.blobs.memory import MemoryStore
 from openecr.blobs.store import BlobStore
 
 SMALL_DISK_BYTES = 1024 * 1024
+STORES = ["memory", "filesystem", "encrypted_memory", "encrypted_filesystem"]
 
 
 @pytest.fixture
@@ -23,7 +26,17 @@ def filesystem_store(tmp_path: Path) -> BlobStore:
     return FilesystemStore(tmp_path / "objects")
 
 
-@pytest.fixture(params=["memory", "filesystem"])
+@pytest.fixture
+def encrypted_memory_store(memory_store: BlobStore) -> BlobStore:
+    return EncryptedStore(memory_store, os.urandom(32))
+
+
+@pytest.fixture
+def encrypted_filesystem_store(filesystem_store: BlobStore) -> BlobStore:
+    return EncryptedStore(filesystem_store, os.urandom(32))
+
+
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest) -> BlobStore:
     found: BlobStore = request.getfixturevalue(f"{request.param}_store")
     return found
@@ -39,7 +52,17 @@ def filesystem_small_store(small_disk: Path) -> BlobStore:
     return FilesystemStore(small_disk / "objects")
 
 
-@pytest.fixture(params=["memory", "filesystem"])
+@pytest.fixture
+def encrypted_memory_small_store(memory_small_store: BlobStore) -> BlobStore:
+    return EncryptedStore(memory_small_store, os.urandom(32))
+
+
+@pytest.fixture
+def encrypted_filesystem_small_store(filesystem_small_store: BlobStore) -> BlobStore:
+    return EncryptedStore(filesystem_small_store, os.urandom(32))
+
+
+@pytest.fixture(params=STORES)
 def small_store(request: pytest.FixtureRequest) -> BlobStore:
     """A store with room for about 1 MiB."""
     found: BlobStore = request.getfixturevalue(f"{request.param}_small_store")

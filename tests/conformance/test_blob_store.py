@@ -398,3 +398,43 @@ def test_an_unsealed_object_is_continued_after_reopening(tmp_path: Path) -> None
         return await content_of(again, object_id, 12)
 
     assert asyncio.run(scenario()) == b"first second"
+
+
+def test_an_object_says_how_long_it_is(store: BlobStore) -> None:
+    async def scenario() -> tuple[int, int]:
+        object_id = new_id()
+        await append(store, object_id, 0, CONTENT[:PIECE_BYTES])
+        first = await store.size_bytes(object_id)
+        await append(store, object_id, PIECE_BYTES, CONTENT[PIECE_BYTES:])
+        with pytest.raises(ObjectMissing):
+            await store.size_bytes(new_id())
+        return first, await store.size_bytes(object_id)
+
+    assert asyncio.run(scenario()) == (PIECE_BYTES, len(CONTENT))
+
+
+def test_a_closed_writer_has_kept_everything(store: BlobStore) -> None:
+    async def scenario() -> int:
+        writer = await store.open_writer(await stored(store, CONTENT), PIECE_BYTES + 5)
+        writer.write(b"more")
+        await writer.close()
+        return writer.kept_bytes
+
+    assert asyncio.run(scenario()) == PIECE_BYTES + 9
+
+
+def test_a_writer_that_cannot_be_closed_says_what_the_object_still_holds(small_store: BlobStore) -> None:
+    async def scenario() -> tuple[int, int]:
+        object_id, filler = new_id(), new_id()
+        await append(small_store, object_id, 0, bytes(700 * 1024))
+        await append(small_store, filler, 0, bytes(250 * 1024))
+        writer = await small_store.open_writer(object_id, 700 * 1024)
+        try:
+            writer.write(bytes(200 * 1024))
+            await writer.close()
+        except StorageFull:
+            await writer.close()
+        return writer.kept_bytes, await small_store.size_bytes(object_id)
+
+    kept_bytes, size_bytes = asyncio.run(scenario())
+    assert kept_bytes == size_bytes < 900 * 1024

@@ -29,6 +29,7 @@ FORMS: dict[str, Callable[[Any], bool]] = {
     "<instant>": lambda value: isinstance(value, int | float) and value > 1.7e9,
     "<text>": lambda value: isinstance(value, str) and value != "",
     "<url>": lambda value: isinstance(value, str) and value.startswith("http://"),
+    "<keyarn>": lambda value: re.fullmatch(rf"arn:aws:kms:us-east-1:{ACCOUNT}:key/[0-9a-f-]{{36}}", value) is not None,
     "<uuid>": lambda value: re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value) is not None,
 }
 

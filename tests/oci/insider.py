@@ -9,7 +9,7 @@ from typing import TypeVar
 from openecr.access import tokens
 from openecr.db import accounts
 from openecr.db.connection import Connection
-from openecr.keyring import Keyring, load_root_key, open_keyring
+from openecr.keyring import Keyring, load_root_keys, open_keyring
 from tests.running import Server
 
 T = TypeVar("T")
@@ -28,8 +28,8 @@ class Insider:
     @property
     def keyring(self) -> Keyring:
         """The deployment's keys, opened."""
-        root = load_root_key(self.server.data_dir, os.environ, create=False)
-        return self.write(lambda db: open_keyring(db, root))
+        roots = load_root_keys(self.server.data_dir, os.environ, create=False)
+        return self.write(lambda db: open_keyring(db, *roots))
 
     def access_key(self, account_id: str) -> str:
         """The id of an account's administrator's access key."""

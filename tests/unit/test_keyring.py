@@ -1,7 +1,9 @@
 """The keyring: what is sealed opens only here, keys rotate with overlap, and a bad root key is told in one sentence."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -11,8 +13,17 @@ from openecr import keyring
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
-from openecr.keyring import ROOT_KEY_VARIABLE, USES, Keyring, KeyringUnusable, load_root_key
+from openecr.keyring import (
+    RENEW_SECONDS,
+    ROOT_KEY_VARIABLE,
+    SIGNS_AFTER_US,
+    USES,
+    Keyring,
+    KeyringUnusable,
+    load_root_keys,
+)
 
+T = TypeVar("T")
 ROOT = b"r" * 32
 RING = Keyring({use: {1: use.encode().ljust(32, b"1"), 2: use.encode().ljust(32, b"2")} for use in USES})
 
@@ -108,26 +119,92 @@ class TestDeploymentKeys:
 
 class TestRootKey:
     def test_it_is_made_once_and_is_its_owners_alone(self, tmp_path: Path) -> None:
-        made = load_root_key(tmp_path, {}, create=True)
-        assert load_root_key(tmp_path, {}, create=False) == made
-        assert load_root_key(tmp_path, {}, create=True) == made
+        made = load_root_keys(tmp_path, {}, create=True)
+        assert load_root_keys(tmp_path, {}, create=False) == made
+        assert load_root_keys(tmp_path, {}, create=True) == made
         assert keyring.root_key_path(tmp_path).stat().st_mode & 0o777 == 0o600
 
     def test_the_environments_comes_first(self, tmp_path: Path) -> None:
-        load_root_key(tmp_path, {}, create=True)
-        assert load_root_key(tmp_path, {ROOT_KEY_VARIABLE: "ab" * 32}, create=False) == b"\xab" * 32
+        load_root_keys(tmp_path, {}, create=True)
+        assert load_root_keys(tmp_path, {ROOT_KEY_VARIABLE: "ab" * 32}, create=False) == (b"\xab" * 32,)
 
     def test_none_is_told_with_its_remedy(self, tmp_path: Path) -> None:
         with pytest.raises(KeyringUnusable, match=f"restore it, or set {ROOT_KEY_VARIABLE}"):
-            load_root_key(tmp_path, {}, create=False)
+            load_root_keys(tmp_path, {}, create=False)
 
     def test_one_that_others_can_read_is_told_with_its_remedy(self, tmp_path: Path) -> None:
-        load_root_key(tmp_path, {}, create=True)
+        load_root_keys(tmp_path, {}, create=True)
         keyring.root_key_path(tmp_path).chmod(0o640)
         with pytest.raises(KeyringUnusable, match="chmod 600"):
-            load_root_key(tmp_path, {}, create=False)
+            load_root_keys(tmp_path, {}, create=False)
 
     @pytest.mark.parametrize("text", ["", "xy", "ab" * 31, "ab" * 33, "g" * 64])
     def test_one_that_is_malformed_is_told(self, tmp_path: Path, text: str) -> None:
         with pytest.raises(KeyringUnusable, match="64 hex digits"):
-            load_root_key(tmp_path, {ROOT_KEY_VARIABLE: text}, create=False)
+            load_root_keys(tmp_path, {ROOT_KEY_VARIABLE: text}, create=False)
+
+
+class TestRenewal:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        migrate(tmp_path / "openecr.db")
+        return tmp_path / "openecr.db"
+
+    def change(self, path: Path, work: Callable[[Connection], T], now_us: int = 0) -> T:
+        async def run() -> T:
+            database = SqliteDatabase(path, lambda: now_us)
+            try:
+                return await database.write(work)
+            finally:
+                await database.close()
+
+        return asyncio.run(run())
+
+    def test_a_new_key_verifies_at_once_and_signs_when_everybody_has_read_it(self, path: Path) -> None:
+        self.change(path, lambda db: keyring.create_missing_keys(db, ROOT, 0))
+        ring = self.change(path, lambda db: keyring.open_keyring(db, ROOT))
+        before = ring.sign("layer-url", b"message")
+        new = self.change(path, lambda db: keyring.add_key(db, ROOT, "layer-url", 100))
+
+        self.change(path, lambda db: keyring.renew(ring, db, lambda: [ROOT]), now_us=100 + SIGNS_AFTER_US - 1)
+        assert ring.sign("layer-url", b"message") == before
+        assert new in ring.keys["layer-url"]
+
+        self.change(path, lambda db: keyring.renew(ring, db, lambda: [ROOT]), now_us=100 + SIGNS_AFTER_US)
+        assert ring.sign("layer-url", b"message")[0] == new
+        assert ring.verifies("layer-url", before[0], b"message", before[1])
+
+    def test_the_signing_age_is_longer_than_two_renewals(self) -> None:
+        assert SIGNS_AFTER_US / 1_000_000 > 2 * RENEW_SECONDS
+
+    def test_what_is_open_stays_open_under_a_new_root_key_and_what_is_new_needs_it(self, path: Path) -> None:
+        other = b"s" * 32
+        self.change(path, lambda db: keyring.create_missing_keys(db, ROOT, 0))
+        ring = self.change(path, lambda db: keyring.open_keyring(db, ROOT))
+        before = dict(ring.keys)
+
+        assert self.change(path, lambda db: keyring.rewrap(db, [ROOT], other)) == len(USES)
+        self.change(path, lambda db: keyring.renew(ring, db, lambda: [ROOT]))
+        assert dict(ring.keys) == before
+        new = self.change(path, lambda db: keyring.add_key(db, other, "secrets", 0))
+        with pytest.raises(KeyringUnusable):
+            self.change(path, lambda db: keyring.renew(ring, db, lambda: [ROOT]))
+        assert dict(ring.keys) == before
+        self.change(path, lambda db: keyring.renew(ring, db, lambda: [other, ROOT]))
+        assert new in ring.keys["secrets"]
+
+    def test_a_rotation_that_ends_anywhere_leaves_a_root_key_that_opens(self, path: Path) -> None:
+        """The file holds both before the keys are wrapped anew, and the new one alone after."""
+        other = b"s" * 32
+        self.change(path, lambda db: keyring.create_missing_keys(db, ROOT, 0))
+        keyring.write_root_keys(path.parent, [other, ROOT])
+        both = load_root_keys(path.parent, {}, create=False)
+        assert both == (other, ROOT)
+        opened = self.change(path, lambda db: keyring.open_keyring(db, *both))
+        assert self.change(path, lambda db: keyring.opening_root(db, *both)) == ROOT
+
+        self.change(path, lambda db: keyring.rewrap(db, both, other))
+        assert self.change(path, lambda db: keyring.open_keyring(db, *both)) == opened
+        assert self.change(path, lambda db: keyring.opening_root(db, *both)) == other
+        with pytest.raises(KeyringUnusable):
+            self.change(path, lambda db: keyring.open_keyring(db, ROOT))

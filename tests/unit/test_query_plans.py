@@ -50,11 +50,22 @@ MAY_SCAN = {
         " OR (state = 'running' AND lease_until_us < :us) ORDER BY id LIMIT :most"
     ),
     (
-        "SELECT object_id FROM upload WHERE sha256_state = :raw AND offset_bytes = :size_bytes"
+        "SELECT object_id, data_key FROM upload WHERE sha256_state = :raw AND offset_bytes = :size_bytes"
         " AND lease_holder IS NULL LIMIT 10"
     ),
     # `openecr usage` walks every registry; there are as many as accounts have regions in use.
     usage.REGISTRIES,
+    # `openecr status` says how much is encrypted.
+    (
+        "SELECT cipher, CASE WHEN encryption_key = 'AES256:' THEN 1 ELSE 0 END, COUNT(*), COALESCE(SUM(size_bytes), 0)"
+        " FROM blob GROUP BY 1, 2"
+    ),
+    # Once a deployment, at the start of the first release that has a KMS.
+    (
+        "SELECT DISTINCT g.id, g.account_id, g.region, r.kms_key FROM repository r JOIN registry g"
+        " ON g.id = r.registry_key WHERE r.kms_key IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM kms_key k WHERE k.arn = r.kms_key)"
+    ),
 }
 """Statements that read a whole table, each with why it may."""
 
@@ -104,7 +115,7 @@ class Explainer:
     def run(self, sql: str, **params: Any) -> int:
         return len(self._explain(sql, params))
 
-    def kept_row(self, scope: str, sql: str, **params: Any) -> Row | None:
+    def kept_row(self, scope: str, sql: str, *, unless: Any = None, **params: Any) -> Row | None:
         rows = self._explain(sql, params)
         return rows[0] if rows else None
 

@@ -20,11 +20,16 @@ class OneUpload:
 
     def __init__(self) -> None:
         self.origin = SimpleNamespace(registry=SimpleNamespace(account_id="123456789012"))
-        self.deployment = SimpleNamespace(blobs=MemoryStore(), new_id=lambda: OBJECT)
+        store = MemoryStore()
+
+        async def store_of(_data_key: bytes | None) -> MemoryStore:
+            return store
+
+        self.deployment = SimpleNamespace(store_of=store_of, new_id=lambda: OBJECT)
 
     async def run(self, step: Any, **arguments: Any) -> Any:
         if step is upload_parts._lease:
-            return upload_parts._Lease(1, OBJECT, "holder", 0)
+            return upload_parts._Lease(1, OBJECT, "holder", 0, None, 0)
         return arguments["size_bytes"]
 
 

@@ -59,7 +59,7 @@ def check(service: Service, operation: str, values: Mapping[str, Any]) -> None:
 
 def tells_in_common_form(service: Service, operation: str) -> bool:
     """Whether an operation refuses members as ValidationException rather than as InvalidParameterException."""
-    if service.protocol != "json":
+    if service.protocol != "json" or "InvalidParameterException" not in service.errors:
         return True
     return (
         service.declares(operation, "ValidationException") and operation not in deviations.INVALID_PARAMETER_OPERATIONS

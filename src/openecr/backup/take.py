@@ -234,7 +234,7 @@ def _listed(path: Path) -> Generator[StoredBlob]:
         for line in file:
             key, object_id, cipher, size_bytes, quarantined_us, digests = orjson.loads(line)
             stored = tuple(base64.b64decode(item) for item in digests)
-            yield StoredBlob(key, 0, "", object_id, cipher, size_bytes, None, quarantined_us, None, stored)
+            yield StoredBlob(key, 0, "", object_id, cipher, None, size_bytes, None, quarantined_us, None, stored)
 
 
 def prune(path: Path, keep: int | None) -> tuple[int, int]:

@@ -29,6 +29,18 @@ class FilesystemStore:
         """Folders whose own names are known to be durable, so that a seal costs two fsyncs, not four."""
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    @property
+    def encrypts_itself(self) -> bool:
+        """Whether the disk is encrypted cannot be seen from here."""
+        return False
+
+    async def size_bytes(self, object_id: str) -> int:
+        """The file's size."""
+        try:
+            return self._path(object_id).stat().st_size
+        except FileNotFoundError:
+            raise ObjectMissing(object_id) from None
+
     async def open_writer(self, object_id: str, offset_bytes: int) -> ObjectWriter:
         """Open an object to append at an offset; what lies beyond is cut off."""
         path = self._path(object_id)
@@ -121,6 +133,11 @@ class _FileWriter:
     def __init__(self, descriptor: int, offset_bytes: int) -> None:
         self._descriptor = descriptor
         self._end = offset_bytes
+
+    @property
+    def kept_bytes(self) -> int:
+        """Where the file ends."""
+        return self._end
 
     def write(self, piece: bytes) -> None:
         """Append a piece whole, or leave the object as it was before it."""

@@ -15,6 +15,15 @@ class MemoryStore:
         self._objects: dict[str, bytearray] = {}
         self._capacity_bytes = capacity_bytes
 
+    @property
+    def encrypts_itself(self) -> bool:
+        """Memory is as it is."""
+        return False
+
+    async def size_bytes(self, object_id: str) -> int:
+        """How much is held."""
+        return len(self._require(object_id, 0))
+
     async def open_writer(self, object_id: str, offset_bytes: int) -> ObjectWriter:
         """Open an object to append at an offset; what lies beyond is cut off."""
         if offset_bytes == 0:
@@ -79,6 +88,11 @@ class _MemoryWriter:
     def __init__(self, store: MemoryStore, content: bytearray) -> None:
         self._store = store
         self._content = content
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much is held."""
+        return len(self._content)
 
     def write(self, piece: bytes) -> None:
         """Append a piece, or nothing of it."""

@@ -18,6 +18,10 @@ class ObjectMissing(Exception):
     """No object has this id; its bytes were deleted, or never written."""
 
 
+class BlobDamaged(Exception):
+    """Bytes of an object are not those that were written: they do not authenticate, and are never served."""
+
+
 def require_object_id(text: str) -> str:
     """The text, if it is an object id (a lower-case uuid); every store passes each id through here.
 
@@ -32,6 +36,11 @@ def require_object_id(text: str) -> str:
 class ObjectWriter(Protocol):
     """An object open for appending at a known offset."""
 
+    @property
+    def kept_bytes(self) -> int:
+        """How long the object is as far as the store has its bytes; after a ``close`` that failed, what is left."""
+        ...
+
     def write(self, piece: bytes) -> None:
         """Append a piece; inline, because it lands in the page cache or a buffer.
 
@@ -45,12 +54,29 @@ class ObjectWriter(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of the object, flushing buffers to the store; durable only after ``seal``."""
+        """Let go of the object, flushing buffers to the store; durable only after ``seal``.
+
+        Raises:
+            StorageFull: what was buffered did not fit; ``kept_bytes`` says what the object still holds.
+        """
         ...
 
 
 class BlobStore(Protocol):
     """Bytes by object id. The conformance suite in tests/conformance is the contract's full text."""
+
+    @property
+    def encrypts_itself(self) -> bool:
+        """Whether the store encrypts what it holds, so that AES256 is its work and clients may be sent to it."""
+        ...
+
+    async def size_bytes(self, object_id: str) -> int:
+        """How many bytes an object holds.
+
+        Raises:
+            ObjectMissing: there is no such object.
+        """
+        ...
 
     async def open_writer(self, object_id: str, offset_bytes: int) -> ObjectWriter:
         """Open an object, made if it is new, to append at ``offset_bytes``; bytes beyond it are cut off first.
@@ -88,6 +114,7 @@ class BlobStore(Protocol):
 
         Raises:
             ObjectMissing: when iteration begins and there is no such object, or it ends before ``end_byte``.
+            BlobDamaged: the next bytes are not those that were written; those before were good.
         """
         ...
 

@@ -12,6 +12,7 @@ from openecr.cli import (
     fsck,
     gc,
     jobs,
+    keys,
     migrate,
     quota,
     serve,
@@ -52,6 +53,7 @@ app.command("usage")(usage.usage)
 app.add_typer(quota.app, name="quota")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(account.app, name="account")
+app.add_typer(keys.app, name="keys")
 
 _USAGE_ERRORS: Any = typer.BadParameter.__mro__[1]
 """typer's UsageError: click's own in some of its releases, a copy of it in others."""

@@ -41,6 +41,9 @@ def serve(
     trusted_proxy: Annotated[
         list[str] | None, typer.Option(help="Network (CIDR) whose Host and X-Forwarded-* headers count; repeatable.")
     ] = None,
+    encryption: Annotated[
+        str | None, typer.Option(help="on, or storage: the disk encrypts, openecr does not.  [default: on]")
+    ] = None,
     clock: Annotated[
         str | None, typer.Option(help="Shift the rules' clock (+181d), on a data directory created with it.")
     ] = None,
@@ -63,6 +66,7 @@ def serve(
         account_id=account_id,
         region=region,
         trusted_proxies=tuple(trusted_proxy or ()),
+        encryption=encryption,
         clock=clock,
     )
     chosen_format = options.log_format(log_format)
@@ -88,7 +92,7 @@ async def _serve(settings: Settings, log_format: str) -> None:
                 region=settings.region,
                 workers=settings.workers,
                 own_ca=str(certificate.own_ca) if certificate is not None and certificate.own_ca else None,
-                stores={"database": settings.database} if settings.database else {},
+                stores=_stores(settings),
             ),
         )
         print(_welcome(settings, prepared, base_url), flush=True)
@@ -103,6 +107,12 @@ async def _serve(settings: Settings, log_format: str) -> None:
         await supervisor.run()
     finally:
         address.remove(settings.data_dir)
+
+
+def _stores(settings: Settings) -> dict[str, str]:
+    """Where and how the server stores, for commands that run beside it."""
+    database = {"database": settings.database} if settings.database else {}
+    return {**database, "encryption": settings.encryption}
 
 
 def _require_names(settings: Settings) -> None:
@@ -123,6 +133,8 @@ def _welcome(settings: Settings, prepared: Prepared, base_url: str) -> str:
     if prepared.clock_offset_us:
         shift = datetime.timedelta(microseconds=prepared.clock_offset_us)
         lines.append(f"  the rules' clock is {shift} ahead")
+    if settings.encryption == "storage":
+        lines.append("  layers are not encrypted by openecr (encryption: storage), except under KMS keys")
     lines += ["To use it in a shell:", f'  eval "$({command})"']
     return "\n".join(lines)
 

@@ -11,17 +11,16 @@ from openecr import __version__
 from openecr import data_dir as directories
 from openecr.app import disk_of
 from openecr.cli import options
-from openecr.db import accounts, deployment, integrity
+from openecr.db import accounts, deployment, encrypting, integrity
 from openecr.db.connection import Connection
 from openecr.db.engines import open_database
+from openecr.encryption import PLAIN
 from openecr.processes import address, lock
 from openecr.services.ecr.garbage import EARLY_PURGE
 from openecr.services.ecr.integrity import scrub
 from openecr.settings import Settings
 
 NOT_IN_FORCE = {
-    "encryption": "no byte is encrypted at rest yet: AES256 and KMS settings are stored and returned, not applied; "
-    "encrypt the disk under the data directory",
     "scanning": "no image is scanned yet: scanOnPush is stored and returned, no scan happens",
 }
 """What clients may set and get back, and openecr does not do yet."""
@@ -57,6 +56,7 @@ async def _gather(settings: Settings) -> dict[str, Any]:
         database = await open_database(settings)
         try:
             found |= await database.read(_stored)
+            found["encryption"] = await database.read(lambda db: _encryption(db, settings))
         finally:
             await database.close()
     disk = disk_of(settings)
@@ -78,6 +78,30 @@ def _stored(db: Connection) -> dict[str, Any]:
         "scrubbed": _instant(int(scrubbed)) if (scrubbed := deployment.find(db, scrub.FINISHED_US)) else None,
         "jobs": {str(state): int(count) for state, count in db.rows("SELECT state, count(*) FROM job GROUP BY state")},
     }
+
+
+def _encryption(db: Connection, settings: Settings) -> dict[str, Any]:
+    """How layers are stored: encrypted by openecr, waiting for the job that does it, or left to the disk."""
+    found: dict[str, Any] = {"setting": settings.encryption}
+    for name in ("encrypted", "waiting", "left_to_storage"):
+        found[name] = {"layers": 0, "size_bytes": 0}
+    for item in encrypting.stored(db):
+        name = "encrypted"
+        if item.cipher == PLAIN:
+            name = "left_to_storage" if item.is_aes256 and settings.encryption == "storage" else "waiting"
+        found[name]["layers"] += item.blobs
+        found[name]["size_bytes"] += item.size_bytes
+    return found
+
+
+def _encryption_line(found: dict[str, Any]) -> str:
+    encrypted, waiting, left = found["encrypted"], found["waiting"], found["left_to_storage"]
+    parts = [f"{found['setting']}: {encrypted['layers']} layers encrypted"]
+    if waiting["layers"]:
+        parts.append(f"{waiting['layers']} ({waiting['size_bytes']} bytes) wait for the job that encrypts them")
+    if left["layers"]:
+        parts.append(f"{left['layers']} left to the disk or the object store")
+    return ", ".join(parts)
 
 
 def _count(db: Connection, sql: str) -> int:
@@ -108,6 +132,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
             f"last scrub      {found['scrubbed'] or 'none has ended yet'}",
             f"quarantined     {found['quarantined'] or 'no'} layers"
             + (", see openecr fsck" if found["quarantined"] else ""),
+            f"encryption      {_encryption_line(found['encryption'])}",
         ]
         if found["clock_offset_seconds"]:
             lines.append(f"rules' clock    {found['clock_offset_seconds']} seconds ahead")

@@ -22,9 +22,15 @@ class Connection(Protocol):
         """Run a change; the number of rows it touched."""
         ...
 
-    def kept_row(self, scope: str, sql: str, **params: Any) -> Row | None:
+    def kept_row(
+        self, scope: str, sql: str, *, unless: Callable[[Row], bool] | None = None, **params: Any
+    ) -> Row | None:
         """The first row of a hot query, which an engine that is a round trip away may answer from memory, until
-        a write forgets the scope; only for rows that nothing changes without forgetting it."""
+        a write forgets the scope; only for rows that nothing changes without forgetting it.
+
+        Args:
+            unless: which rows must be asked for every time.
+        """
         ...
 
     def locked_row(self, of: str, sql: str, *, against_references: bool = False, **params: Any) -> Row | None:

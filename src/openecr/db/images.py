@@ -16,6 +16,9 @@ class PulledImage:
     media_type: str
     status: str
     manifest: bytes
+    kms_key: str | None
+    kms_state: str | None
+    """The repository's KMS key, and its state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +40,17 @@ class Image:
     status: str
 
 
+_PULLED = "SELECT i.id, i.digest, i.media_type, i.status, i.manifest, r.kms_key, k.state"
 _REPOSITORY = (
     " FROM registry g JOIN repository r ON r.registry_key = g.id AND g.account_id = :account_id AND g.region = :region"
-    " AND r.name = :name"
+    " AND r.name = :name LEFT JOIN kms_key k ON k.arn = r.kms_key"
 )
 _PULL_BY_TAG = (
-    "SELECT i.id, i.digest, i.media_type, i.status, i.manifest"
+    _PULLED
     + _REPOSITORY
     + " JOIN tag t ON t.repository_key = r.id AND t.name = :tag JOIN image i ON i.id = t.image_key"
 )
-_PULL_BY_DIGEST = (
-    "SELECT i.id, i.digest, i.media_type, i.status, i.manifest"
-    + _REPOSITORY
-    + " JOIN image i ON i.repository_key = r.id AND i.digest = :digest"
-)
+_PULL_BY_DIGEST = _PULLED + _REPOSITORY + " JOIN image i ON i.repository_key = r.id AND i.digest = :digest"
 
 
 def pull_by_tag(db: Connection, registry: RegistryName, name: str, tag: str) -> PulledImage | None:
@@ -64,12 +64,18 @@ def pull_by_digest(db: Connection, registry: RegistryName, name: str, digest: by
     found = db.kept_row(
         _scope(registry, name),
         _PULL_BY_DIGEST,
+        unless=_has_kms_key,
         account_id=registry.account_id,
         region=registry.region,
         name=name,
         digest=digest,
     )
     return None if found is None else PulledImage(*found)
+
+
+def _has_kms_key(row: Row) -> bool:
+    """Whether a pulled image is under a KMS key, whose state is asked at every pull."""
+    return row[5] is not None
 
 
 def forget_pulled(db: Connection, registry: RegistryName, name: str) -> None:

@@ -15,6 +15,7 @@ class StoredBlob:
     encryption_key: str
     object_id: str
     cipher: str
+    data_key: bytes | None
     size_bytes: int
     unheld_us: int | None
     quarantined_us: int | None
@@ -37,7 +38,8 @@ def last_blob_key(db: Connection) -> int:
 def blob(db: Connection, key: int) -> StoredBlob | None:
     """A blob."""
     found = db.row(
-        "SELECT id, registry_key, encryption_key, object_id, cipher, size_bytes, unheld_us, quarantined_us, damage"
+        "SELECT id, registry_key, encryption_key, object_id, cipher, data_key, size_bytes, unheld_us, quarantined_us,"
+        " damage"
         " FROM blob WHERE id = :key",
         key=key,
     )
@@ -52,7 +54,8 @@ def blobs_after(reader: Reader, after: int, most: int) -> list[StoredBlob]:
     """Up to ``most`` blobs after a key, with their digests: two statements a batch."""
     page = {"after": after, "most": most}
     rows = reader.rows(
-        "SELECT id, registry_key, encryption_key, object_id, cipher, size_bytes, unheld_us, quarantined_us, damage"
+        "SELECT id, registry_key, encryption_key, object_id, cipher, data_key, size_bytes, unheld_us, quarantined_us,"
+        " damage"
         " FROM blob WHERE id > :after ORDER BY id LIMIT :most",
         **page,
     )
@@ -90,15 +93,15 @@ def same_bytes(db: Connection, digest: bytes, key: int, most: int) -> list[int]:
     return [row[0] for row in rows]
 
 
-def uploads_of_size(db: Connection, raw_sha256: bytes, size_bytes: int) -> list[str]:
-    """Objects of idle uploads that hold these bytes and were not completed."""
+def uploads_of_size(db: Connection, raw_sha256: bytes, size_bytes: int) -> list[tuple[str, bytes | None]]:
+    """(object id, wrapped data key) of idle uploads that hold these bytes and were not completed."""
     rows = db.rows(
-        "SELECT object_id FROM upload WHERE sha256_state = :raw AND offset_bytes = :size_bytes"
+        "SELECT object_id, data_key FROM upload WHERE sha256_state = :raw AND offset_bytes = :size_bytes"
         " AND lease_holder IS NULL LIMIT 10",
         raw=raw_sha256,
         size_bytes=size_bytes,
     )
-    return [row[0] for row in rows]
+    return [(row[0], row[1]) for row in rows]
 
 
 def quarantine(db: Connection, key: int, object_id: str, damage: str) -> bool:

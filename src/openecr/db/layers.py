@@ -25,20 +25,36 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class PulledLayer:
+    """What a pull of a layer needs, in one read."""
+
+    object_id: str
+    kms_key: str | None
+    kms_state: str | None
+    """The repository's KMS key, and its state."""
+
+
+@dataclass(frozen=True, slots=True)
 class Blob:
     """Bytes in the store."""
 
     key: int
     object_id: str
     size_bytes: int
+    encryption_key: str
+    """What it is deduplicated by: the encryption type, and the KMS key's ARN where there is one."""
+    data_key: bytes | None
+    """The object's data key, wrapped; None where the object is stored as it is."""
     quarantined_us: int | None = None
     """Since when its bytes are known to be damaged; None where they are not."""
 
 
 _COLUMNS = "l.id, l.digest, l.blob_key, b.object_id, b.size_bytes, l.promised_until_us"
+_BLOB = "b.id, b.object_id, b.size_bytes, b.encryption_key, b.data_key, b.quarantined_us"
 _FIND_IN_REGISTRY = (
-    f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"
+    "SELECT b.object_id, r.kms_key, k.state FROM registry g JOIN repository r ON r.registry_key = g.id"
     " JOIN layer l ON l.repository_key = r.id AND l.digest = :digest JOIN blob b ON b.id = l.blob_key"
+    " LEFT JOIN kms_key k ON k.arn = r.kms_key"
     f" WHERE g.account_id = :account_id AND g.region = :region AND r.name = :name AND {_IS_SOUND} AND {_LINK_LIVES}"
 )
 _FIND = (
@@ -47,7 +63,7 @@ _FIND = (
 )
 
 
-def find_for_pull(db: Connection, registry: RegistryName, name: str, digest: bytes, now_us: int) -> Layer | None:
+def find_for_pull(db: Connection, registry: RegistryName, name: str, digest: bytes, now_us: int) -> PulledLayer | None:
     """A live link by repository name, in one statement."""
     found = db.row(
         _FIND_IN_REGISTRY,
@@ -57,7 +73,7 @@ def find_for_pull(db: Connection, registry: RegistryName, name: str, digest: byt
         digest=digest,
         now_us=now_us,
     )
-    return None if found is None else Layer(*found)
+    return None if found is None else PulledLayer(*found)
 
 
 def find(db: Connection, repository_key: int, digest: bytes, now_us: int) -> Layer | None:
@@ -69,7 +85,7 @@ def find(db: Connection, repository_key: int, digest: bytes, now_us: int) -> Lay
 def find_blob(db: Connection, registry_key: int, encryption_key: str, digest: bytes) -> Blob | None:
     """The blob that has this digest, sound or not, in the scope within which bytes are stored once."""
     found = db.row(
-        "SELECT b.id, b.object_id, b.size_bytes, b.quarantined_us FROM blob_digest d JOIN blob b ON b.id = d.blob_key"
+        f"SELECT {_BLOB} FROM blob_digest d JOIN blob b ON b.id = d.blob_key"
         " WHERE d.registry_key = :registry_key AND d.encryption_key = :encryption_key AND d.digest = :digest",
         registry_key=registry_key,
         encryption_key=encryption_key,
@@ -86,11 +102,13 @@ def scope_of(db: Connection, blob_key: int) -> tuple[int, str]:
 
 
 def find_object(db: Connection, object_id: str) -> Blob | None:
-    """The sound blob whose bytes an object holds: the row is the visibility."""
-    found = db.row(
-        f"SELECT b.id, b.object_id, b.size_bytes FROM blob b WHERE b.object_id = :object_id AND {_IS_SOUND}",
-        object_id=object_id,
-    )
+    """The sound blob whose bytes an object holds, or held before they were encrypted: the row is the visibility."""
+    found = db.row(f"SELECT {_BLOB} FROM blob b WHERE b.object_id = :object_id AND {_IS_SOUND}", object_id=object_id)
+    if found is None:
+        # Its bytes may have moved to another object meanwhile, encrypted.
+        found = db.row(
+            f"SELECT {_BLOB} FROM blob b WHERE b.former_object_id = :object_id AND {_IS_SOUND}", object_id=object_id
+        )
     return None if found is None else Blob(*found)
 
 
@@ -103,6 +121,8 @@ def insert_blob(
     size_bytes: int,
     digests: Sequence[bytes],
     now_us: int,
+    cipher: str = "none",
+    data_key: bytes | None = None,
 ) -> Blob:
     """Make durable bytes visible under their digests, of which the sha256 comes first.
 
@@ -110,16 +130,18 @@ def insert_blob(
         Raced: another transaction made the same bytes visible meanwhile.
     """
     found = db.row(
-        "INSERT INTO blob (registry_key, encryption_key, object_id, cipher, size_bytes, created_us)"
-        " VALUES (:registry_key, :encryption_key, :object_id, 'none', :size_bytes, :now_us) RETURNING id",
+        "INSERT INTO blob (registry_key, encryption_key, object_id, cipher, data_key, size_bytes, created_us) VALUES"
+        " (:registry_key, :encryption_key, :object_id, :cipher, :data_key, :size_bytes, :now_us) RETURNING id",
         registry_key=registry_key,
         encryption_key=encryption_key,
         object_id=object_id,
+        cipher=cipher,
+        data_key=data_key,
         size_bytes=size_bytes,
         now_us=now_us,
     )
     assert found is not None  # noqa: S101 - RETURNING answers with the row
-    blob = Blob(int(found[0]), object_id, size_bytes)
+    blob = Blob(int(found[0]), object_id, size_bytes, encryption_key, data_key)
     for digest in digests:
         if not add_digest(db, registry_key, encryption_key, digest, blob.key) and digest == digests[0]:
             raise Raced

@@ -107,13 +107,15 @@ class PostgresConnection:
         """Run a change; the number of rows it touched."""
         return self._session.execute(sql, params).rowcount
 
-    def kept_row(self, scope: str, sql: str, **params: Any) -> Row | None:
+    def kept_row(
+        self, scope: str, sql: str, *, unless: Callable[[Row], bool] | None = None, **params: Any
+    ) -> Row | None:
         """The first row, from memory where it is kept, else kept for the next that asks; no row is not kept."""
         kept = self._database.kept.find(_kept_key(sql, params))
         if kept is not None:
             return kept
         found = self.row(sql, **params)
-        if found is not None and not self._writes:
+        if found is not None and not self._writes and not (unless is not None and unless(found)):
             self._database.kept.keep(_kept_key(sql, params), scope, found, self._epoch)
         return found
 
@@ -147,7 +149,14 @@ class _WarmConnection:
     def __init__(self, database: "PostgresDatabase") -> None:
         self._database = database
 
-    def kept_row(self, scope: str, sql: str, **params: Any) -> Row | None:  # noqa: ARG002 - the scope is the keeper's
+    def kept_row(
+        self,
+        scope: str,  # noqa: ARG002 - is the keeper's
+        sql: str,
+        *,
+        unless: Callable[[Row], bool] | None = None,  # noqa: ARG002 - too
+        **params: Any,
+    ) -> Row | None:
         """A row that is kept."""
         found = self._database.kept.find(_kept_key(sql, params))
         if found is None:

@@ -23,6 +23,9 @@ class Repository:
     scan_on_push: bool
     encryption_type: str
     kms_key: str | None
+    """The full ARN of the KMS key that its layers are encrypted under; None with AES256."""
+    kms_state: str | None
+    """That key's state; None where there is no such key (any more)."""
 
     @property
     def encryption_key(self) -> str:
@@ -32,14 +35,15 @@ class Repository:
 
 _COLUMNS = (
     "r.id, r.registry_key, g.account_id, g.region, r.name, r.created_us, r.tag_mutability, r.mutability_filters,"
-    " r.scan_on_push, r.encryption_type, r.kms_key"
+    " r.scan_on_push, r.encryption_type, r.kms_key, k.state"
 )
+_TABLES = "registry g JOIN repository r ON r.registry_key = g.id LEFT JOIN kms_key k ON k.arn = r.kms_key"
 _FIND = (
-    f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"
+    f"SELECT {_COLUMNS} FROM {_TABLES}"
     " WHERE g.account_id = :account_id AND g.region = :region AND r.name = :name AND r.trashed_us IS NULL"
 )
 _LIST = (
-    f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"
+    f"SELECT {_COLUMNS} FROM {_TABLES}"
     " WHERE g.account_id = :account_id AND g.region = :region AND r.name > :after"
     " AND r.trashed_us IS NULL ORDER BY r.name LIMIT :most"
 )
@@ -86,6 +90,45 @@ def insert(
             kms_key=kms_key,
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class UnmadeKey:
+    """A KMS key that repositories of a registry name, and that was never made."""
+
+    registry_key: int
+    account_id: str
+    region: str
+    arn: str
+
+
+def unmade_kms_keys(db: Connection) -> list[UnmadeKey]:
+    """The KMS keys that were named before there was a KMS; read once a deployment."""
+    rows = db.rows(
+        "SELECT DISTINCT g.id, g.account_id, g.region, r.kms_key FROM repository r JOIN registry g"
+        " ON g.id = r.registry_key WHERE r.kms_key IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM kms_key k WHERE k.arn = r.kms_key)"
+    )
+    return [UnmadeKey(*row) for row in rows]
+
+
+def replace_kms_key(db: Connection, registry_key: int, old_arn: str, new_arn: str) -> None:
+    """Let a registry's repositories, and the blobs that they share, name another key."""
+    db.run(
+        "UPDATE repository SET kms_key = :new_arn WHERE registry_key = :registry_key AND kms_key = :old_arn",
+        registry_key=registry_key,
+        old_arn=old_arn,
+        new_arn=new_arn,
+    )
+    for kind in ("KMS", "KMS_DSSE"):
+        for table in ("blob", "blob_digest"):
+            db.run(
+                f"UPDATE {table} SET encryption_key = :new WHERE registry_key = :registry_key"
+                " AND encryption_key = :old",
+                registry_key=registry_key,
+                old=f"{kind}:{old_arn}",
+                new=f"{kind}:{new_arn}",
+            )
 
 
 def set_mutability(db: Connection, key: int, tag_mutability: str, mutability_filters: str) -> None:
@@ -194,4 +237,5 @@ def _record(row: Row) -> Repository:
         scan_on_push=bool(row[8]),
         encryption_type=row[9],
         kms_key=row[10],
+        kms_state=row[11],
     )

@@ -64,7 +64,14 @@ class SqliteConnection:
         self._raw.execute(sql, params).fetchall()
         return self._raw.changes()
 
-    def kept_row(self, scope: str, sql: str, **params: Any) -> Row | None:  # noqa: ARG002 - nothing is kept
+    def kept_row(
+        self,
+        scope: str,
+        sql: str,
+        *,
+        unless: Callable[[Row], bool] | None = None,
+        **params: Any,  # noqa: ARG002
+    ) -> Row | None:
         """The first row: a read costs less than keeping what it found true."""
         return self.row(sql, **params)
 

@@ -16,6 +16,9 @@ class Upload:
     repository_key: int
     principal_key: int
     object_id: str
+    cipher: str
+    data_key: bytes | None
+    """The object's data key, wrapped; None where the object is stored as it is."""
     offset_bytes: int
     sha256: bytes | None
     """Raw sha256 of the bytes so far, where it is known at this offset."""
@@ -25,23 +28,33 @@ class Upload:
 
 
 _COLUMNS = (
-    "u.id, u.upload_id, u.repository_key, u.principal_key, u.object_id, u.offset_bytes, u.sha256_state,"
-    " u.lease_holder, u.lease_until_us, u.touched_us"
+    "u.id, u.upload_id, u.repository_key, u.principal_key, u.object_id, u.cipher, u.data_key, u.offset_bytes,"
+    " u.sha256_state, u.lease_holder, u.lease_until_us, u.touched_us"
 )
 
 
 def insert(
-    db: Connection, *, upload_id: str, repository_key: int, principal_key: int, object_id: str, now_us: int
+    db: Connection,
+    *,
+    upload_id: str,
+    repository_key: int,
+    principal_key: int,
+    object_id: str,
+    now_us: int,
+    cipher: str = "none",
+    data_key: bytes | None = None,
 ) -> None:
     """Name the object of a new upload, before its first byte."""
     db.run(
-        "INSERT INTO upload (upload_id, repository_key, principal_key, object_id, offset_bytes, lease_until_us,"
-        " created_us, touched_us) VALUES (:upload_id, :repository_key, :principal_key, :object_id, 0, 0, :now_us,"
-        " :now_us)",
+        "INSERT INTO upload (upload_id, repository_key, principal_key, object_id, cipher, data_key, offset_bytes,"
+        " lease_until_us, created_us, touched_us) VALUES (:upload_id, :repository_key, :principal_key, :object_id,"
+        " :cipher, :data_key, 0, 0, :now_us, :now_us)",
         upload_id=upload_id,
         repository_key=repository_key,
         principal_key=principal_key,
         object_id=object_id,
+        cipher=cipher,
+        data_key=data_key,
         now_us=now_us,
     )
 
@@ -60,17 +73,29 @@ def find(db: Connection, registry: RegistryName, name: str, upload_id: str) -> U
     return None if found is None else Upload(*found)
 
 
-def take_lease(db: Connection, upload: Upload, holder: str, until_us: int, now_us: int, *, object_id: str) -> bool:
-    """Win the right to append at the upload's offset; False where another won since it was read."""
+def take_lease(
+    db: Connection, upload: Upload, holder: str, until_us: int, now_us: int, *, object_id: str, kept_bytes: int
+) -> bool:
+    """Win the right to append; False where another won since the upload was read.
+
+    Args:
+        object_id: the upload's object, or the copy that takes its place.
+        kept_bytes: the upload's offset, or less where its last bytes were lost with the server that held them.
+    """
+    if kept_bytes < upload.offset_bytes:
+        _cut(db, upload.key, kept_bytes)
     return bool(
         db.run(
             "UPDATE upload SET lease_holder = :holder, lease_until_us = :until_us, touched_us = :now_us,"
-            " object_id = :object_id WHERE id = :key AND offset_bytes = :offset_bytes AND lease_until_us <= :seen",
+            " object_id = :object_id, offset_bytes = :kept_bytes,"
+            " sha256_state = CASE WHEN offset_bytes = :kept_bytes THEN sha256_state ELSE NULL END"
+            " WHERE id = :key AND offset_bytes = :offset_bytes AND lease_until_us <= :seen",
             key=upload.key,
             holder=holder,
             until_us=until_us,
             now_us=now_us,
             object_id=object_id,
+            kept_bytes=kept_bytes,
             offset_bytes=upload.offset_bytes,
             seen=upload.lease_until_us,
         )
@@ -99,7 +124,10 @@ def advance(
     sha256: bytes | None,
     now_us: int,
 ) -> bool:
-    """Count a segment of ``size_bytes`` at ``offset_bytes`` and let the lease go; False where the lease was lost."""
+    """Count a segment of ``size_bytes`` at ``offset_bytes`` and let the lease go; False where the lease was lost.
+
+    A negative size takes back bytes that were counted, and that the store could not hold after all.
+    """
     kept = db.run(
         "UPDATE upload SET offset_bytes = :end_bytes, sha256_state = :sha256, lease_holder = NULL, lease_until_us = 0,"
         " touched_us = :now_us WHERE id = :key AND lease_holder = :holder AND offset_bytes = :offset_bytes",
@@ -110,7 +138,9 @@ def advance(
         sha256=sha256,
         now_us=now_us,
     )
-    if kept and size_bytes:
+    if kept and size_bytes < 0:
+        _cut(db, upload_key, offset_bytes + size_bytes)
+    elif kept and size_bytes:
         db.run(
             "INSERT INTO upload_segment (upload_key, offset_bytes, size_bytes)"
             " VALUES (:key, :offset_bytes, :size_bytes)",
@@ -119,6 +149,21 @@ def advance(
             size_bytes=size_bytes,
         )
     return bool(kept)
+
+
+def _cut(db: Connection, upload_key: int, kept_bytes: int) -> None:
+    """Shorten the segments of an upload to the bytes that are left of it."""
+    db.run(
+        "DELETE FROM upload_segment WHERE upload_key = :key AND offset_bytes >= :kept_bytes",
+        key=upload_key,
+        kept_bytes=kept_bytes,
+    )
+    db.run(
+        "UPDATE upload_segment SET size_bytes = :kept_bytes - offset_bytes WHERE upload_key = :key"
+        " AND offset_bytes + size_bytes > :kept_bytes",
+        key=upload_key,
+        kept_bytes=kept_bytes,
+    )
 
 
 def has_short_segment(db: Connection, upload: Upload, least_bytes: int) -> bool:
@@ -167,6 +212,24 @@ def discard_object(db: Connection, object_id: str, due_us: int) -> None:
         "INSERT INTO discarded_object (object_id, due_us) VALUES (:object_id, :due_us) ON CONFLICT DO NOTHING",
         object_id=object_id,
         due_us=due_us,
+    )
+
+
+def keep_discarded(db: Connection, object_id: str, now_us: int) -> bool:
+    """Take an object back from those to be deleted; False where it is due, and may be gone already."""
+    return bool(
+        db.run(
+            "DELETE FROM discarded_object WHERE object_id = :object_id AND due_us > :now_us",
+            object_id=object_id,
+            now_us=now_us,
+        )
+    )
+
+
+def hasten_discarded(db: Connection, object_id: str, due_us: int) -> None:
+    """Let a discarded object go earlier; one that was never named is none."""
+    db.run(
+        "UPDATE discarded_object SET due_us = :due_us WHERE object_id = :object_id", object_id=object_id, due_us=due_us
     )
 
 

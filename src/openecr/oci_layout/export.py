@@ -147,7 +147,7 @@ class Exporting:
                 f"the layer {digest} of {repository.name} is not there; find out why with: openecr fsck"
             )
         if not self.writer.has(digest, blob.size_bytes):
-            pieces = plain_store(self.deployment, blob).read(blob.object_id, 0, blob.size_bytes)
+            pieces = (await plain_store(self.deployment, blob)).read(blob.object_id, 0, blob.size_bytes)
             await self.writer.blob(digest, blob.size_bytes, self._counted(pieces))
             self.blobs += 1
             self.size_bytes += blob.size_bytes

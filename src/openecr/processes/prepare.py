@@ -12,8 +12,9 @@ from openecr import data_dir
 from openecr.db import accounts, deployment
 from openecr.db.connection import Connection
 from openecr.db.engines import migrate_database, open_database
-from openecr.keyring import Keyring, create_missing_keys, load_root_key, open_keyring
+from openecr.keyring import Keyring, create_missing_keys, load_root_keys, open_keyring, opening_root
 from openecr.processes.lock import ServeLock
+from openecr.services.kms.upkeep import adopt_named_keys
 from openecr.settings import Settings, SettingsError
 
 CREATED_US = "created_us"
@@ -59,7 +60,7 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
             )
         fresh = await database.read(lambda db: db.row("SELECT 1 FROM deployment_key") is None)
         # A root key is made for a new deployment only: a lost one must not be replaced in silence.
-        root = load_root_key(settings.data_dir, environment, create=fresh)
+        roots = load_root_keys(settings.data_dir, environment, create=fresh)
         now_us = time.time_ns() // 1000
 
         def fill(db: Connection) -> tuple[bool, int]:
@@ -69,14 +70,15 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
             if is_new:
                 deployment.put(db, CREATED_US, str(now_us))
             shift_us = _set_clock(db, settings, offset_us, is_new=is_new)
-            open_keyring(db, root)
-            create_missing_keys(db, root, now_us)
+            create_missing_keys(db, opening_root(db, *roots), now_us)
+            keyring = open_keyring(db, *roots)
+            adopt_named_keys(db, keyring, now_us)
             if accounts.find(db, settings.account_id) is None:
-                create_account(db, open_keyring(db, root), settings.account_id, now_us)
+                create_account(db, keyring, settings.account_id, now_us)
             return is_new, shift_us
 
         # What was committed before is opened too: a server that cannot open the keyring refuses to start.
-        await database.read(lambda db: open_keyring(db, root))
+        await database.read(lambda db: open_keyring(db, *roots))
         is_new, shift_us = await database.write(fill)
     finally:
         await database.close()

@@ -23,6 +23,7 @@ from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
 from openecr.keyring import Keyring, create_missing_keys, open_keyring
 from openecr.services.ecr.operations import OPERATIONS as ECR
+from openecr.services.kms.operations import OPERATIONS as KMS
 from openecr.services.sts.operations import OPERATIONS as STS
 from openecr.settings import Settings
 
@@ -30,7 +31,7 @@ ACCOUNT = "123456789012"
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 HOST = "localhost:5050"
-TARGETS = {"ecr": "AmazonEC2ContainerRegistry_V20150921", "ecr-public": "SpencerFrontendService"}
+TARGETS = {"ecr": "AmazonEC2ContainerRegistry_V20150921", "ecr-public": "SpencerFrontendService", "kms": "TrentService"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,9 @@ class Api:
     """A client of the plane. Every part of a request can be exchanged after it was signed."""
 
     deployment: Deployment
-    services: dict[str, dict[str, Operation]] = field(default_factory=lambda: {"ecr": dict(ECR), "sts": dict(STS)})
+    services: dict[str, dict[str, Operation]] = field(
+        default_factory=lambda: {"ecr": dict(ECR), "sts": dict(STS), "kms": dict(KMS)}
+    )
     now: float | None = None
     """The server's wall clock, where it is not the client's."""
 

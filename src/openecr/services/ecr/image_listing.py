@@ -8,12 +8,12 @@ from openecr.call import Call, decision, operation
 from openecr.db import images
 from openecr.db.images import Image
 from openecr.db.repositories import Repository
-from openecr.errors import ConflictingParameters, ImageNotFound, ManifestUnknown
+from openecr.errors import ConflictingParameters, ImageNotFound, KmsRefused, ManifestUnknown
 from openecr.names import Digest
 from openecr.services.ecr import image_ids
 from openecr.services.ecr.images import artifact_media_type, pull
-from openecr.services.ecr.pages import Names, Page, page
 from openecr.services.ecr.repositories import require
+from openecr.services.pages import Names, Page, page
 
 _START: list[str | int] = [-1, ""]
 
@@ -57,6 +57,8 @@ def _get_one(call: Call, repository: Repository, asked: dict[str, str], accepted
         )
     except ManifestUnknown:
         return image_ids.not_found(wanted.asked).render()
+    except KmsRefused as refused:
+        return image_ids.Failure(wanted.asked, "KmsError", refused.message).render()
     image_id = {"imageDigest": str(pulled.digest)} | ({"imageTag": wanted.tag} if wanted.tag is not None else {})
     return {
         "registryId": repository.registry.account_id,

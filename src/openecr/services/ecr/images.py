@@ -10,6 +10,7 @@ from openecr.db import images, layers
 from openecr.db.connection import Connection
 from openecr.db.images import Reference
 from openecr.db.repositories import Repository
+from openecr.encryption import require_usable
 from openecr.errors import (
     ImageAlreadyExists,
     ImageDigestDoesNotMatch,
@@ -34,7 +35,7 @@ from openecr.names import Digest, is_image_tag
 from openecr.services.ecr import quotas
 from openecr.services.ecr.mutability_rules import may_move
 from openecr.services.ecr.registry import IDENTICAL_PUSH, SPARSE_MANIFESTS, account_setting
-from openecr.services.ecr.repositories import mutability_filters, require
+from openecr.services.ecr.repositories import mutability_filters, require, require_with_key
 
 MOST_TAGS_PER_IMAGE = 1000
 
@@ -97,9 +98,9 @@ def push_image(
         tags: every tag to point at the image; none pushes it untagged.
     Raises:
         the errors of PutImage, in the reference's order (§3.4): manifest, digest, layers, images, duplicate,
-        immutability, quota.
+        immutability, quota; KmsRefused before them all.
     """
-    repository = require(call, repository_name, registry_id)
+    repository = require_with_key(call, repository_name, registry_id)
     manifest = _require_taken(call, offered)
     identity = offered.calculated
     if offered.given not in (None, identity):
@@ -212,7 +213,7 @@ def pull(
         accepted: media types that the client takes; empty where it does not say.
         counts: whether this is a pull (GET), or only a look (HEAD).
     Raises:
-        RepositoryNotFound, ManifestUnknown
+        RepositoryNotFound, ManifestUnknown, KmsRefused
     """
     registry = call.registry(registry_id)
     by_tag = isinstance(reference, str)
@@ -224,6 +225,8 @@ def pull(
     if found is None or found.status != "ACTIVE":
         require(call, repository_name, registry_id)
         raise ManifestUnknown
+    if found.kms_key is not None:
+        require_usable(found.kms_key, found.kms_state)
     if counts:
         call.deployment.note_pull(found.key, call.now_us)
     pulled = Pulled(Digest(found.digest), found.media_type, found.manifest)

@@ -8,11 +8,12 @@ from openecr.call import Call, Flow, authorize, decision, flow, operation
 from openecr.db import images, layers, repositories
 from openecr.db.layers import Layer
 from openecr.db.repositories import Repository
+from openecr.encryption import require_usable
 from openecr.errors import AccessDenied, LayerNotFound
 from openecr.names import DIGEST_FORM, Digest, repository_arn
 from openecr.services.ecr import quotas
 from openecr.services.ecr.registry import BLOB_MOUNTING, account_setting
-from openecr.services.ecr.repositories import require
+from openecr.services.ecr.repositories import require, require_with_key
 
 _MOST_SOURCES = 20
 
@@ -112,13 +113,15 @@ def locate(call: Call, *, repository_name: str, digest: Digest, registry_id: str
     """The path of a presigned URL for a layer of this repository, for that blob alone.
 
     Raises:
-        RepositoryNotFound, LayerNotFound
+        RepositoryNotFound, LayerNotFound, KmsRefused
     """
     registry = call.registry(registry_id)
     layer = layers.find_for_pull(call.db, registry, repository_name, digest.stored, call.db.clock_us())
     if layer is None:
         repository = require(call, repository_name, registry_id)
         raise LayerNotFound(digest=digest, repository=repository.name, registry_id=registry.account_id)
+    if layer.kms_key is not None:
+        require_usable(layer.kms_key, layer.kms_state)
     expires_us = call.deployment.wall_us() + call.settings.layer_url_seconds * 1_000_000
     return layer_urls.presign(call.deployment.keyring, layer.object_id, digest, expires_us)
 
@@ -158,7 +161,7 @@ def mount_layer(
     repositories with the same encryption. Who may not read a source learns nothing: the answer is that of a layer that
     is not there. Without a source (OCI's anonymous mount) any repository that the caller may read will do.
     """
-    target = require(call, repository_name, registry_id)
+    target = require_with_key(call, repository_name, registry_id)
     authorize(call, "ecr:CompleteLayerUpload", [repository_arn(target.registry, target.name)])
     if account_setting(call, target.registry, BLOB_MOUNTING) != "ENABLED":
         return False

@@ -7,6 +7,7 @@ import orjson
 from openecr.call import Call, decision, operation
 from openecr.db import images, registries, repositories, trash
 from openecr.db.repositories import Repository
+from openecr.encryption import AES256, require_usable
 from openecr.errors import (
     ConflictingParameters,
     InvalidParameter,
@@ -14,13 +15,12 @@ from openecr.errors import (
     RepositoryNotEmpty,
     RepositoryNotFound,
 )
-from openecr.names import RegistryName, partition_of, repository_arn
+from openecr.names import RegistryName, repository_arn
 from openecr.services.ecr import quotas, resource_tags
 from openecr.services.ecr.addresses import repository_uri
 from openecr.services.ecr.mutability_rules import MODES, MOST_WILDCARDS
-from openecr.services.ecr.pages import Names, page
-
-AWS_MANAGED_KEY = "aws/ecr"
+from openecr.services.kms.for_ecr import key_for_repository
+from openecr.services.pages import Names, page
 
 
 def require(
@@ -36,6 +36,20 @@ def require(
     if found is None:
         raise RepositoryNotFound(repository=repository_name, registry_id=registry.account_id)
     return found
+
+
+def require_with_key(
+    call: Call, repository_name: str, registry_id: str | None = None, *, lock: bool | None = None
+) -> Repository:
+    """The repository, whose layers may be read and written now: its KMS key, where it has one, is enabled.
+
+    Raises:
+        RepositoryNotFound, KmsRefused
+    """
+    repository = require(call, repository_name, registry_id, lock=lock)
+    if repository.kms_key is not None:
+        require_usable(repository.kms_key, repository.kms_state)
+    return repository
 
 
 @operation("CreateRepository", writes=True)
@@ -54,7 +68,7 @@ def create_repository(
     registry = call.registry(registry_id)
     mode = image_tag_mutability or "MUTABLE"
     filters = _mutability_filters(mode, image_tag_mutability_exclusion_filters)
-    encryption_type, kms_key = _encryption(registry, encryption_configuration)
+    encryption_type, kms_key = _encryption(call, encryption_configuration)
     wanted_tags = resource_tags.parse(tags or [])
     registry_key = registries.require_key(call.db, registry, call.now_us)
     if repositories.find(call.db, registry, repository_name) is None:
@@ -230,19 +244,14 @@ def _render_filters(stored: str) -> list[dict[str, str]] | None:
     return [{"filterType": "WILDCARD", "filter": wildcard} for wildcard in wildcards] or None
 
 
-def _encryption(registry: RegistryName, given: dict[str, str] | None) -> tuple[str, str | None]:
-    """(type, key ARN or None) of a new repository; the type without a key means the key that AWS manages."""
-    encryption_type = (given or {}).get("encryptionType", "AES256")
+def _encryption(call: Call, given: dict[str, str] | None) -> tuple[str, str | None]:
+    """(type, key ARN or None) of a new repository; a KMS type without a key means the key that AWS manages."""
+    encryption_type = (given or {}).get("encryptionType", AES256)
     key = (given or {}).get("kmsKey")
-    if encryption_type == "AES256":
-        if key is not None:
-            raise InvalidParameter(
-                parameter="encryptionConfiguration", constraint="kmsKey can't be set when encryptionType is AES256"
-            )
-        return encryption_type, None
-    prefix = f"arn:{partition_of(registry.region)}:kms:{registry.region}:{registry.account_id}:"
-    if key is None:
-        return encryption_type, f"{prefix}alias/{AWS_MANAGED_KEY}"
-    if key.startswith("arn:"):
-        return encryption_type, key
-    return encryption_type, prefix + (key if key.startswith("alias/") else f"key/{key}")
+    if encryption_type != AES256:
+        return encryption_type, key_for_repository(call, key)
+    if key is not None:
+        raise InvalidParameter(
+            parameter="encryptionConfiguration", constraint="kmsKey can't be set when encryptionType is AES256"
+        )
+    return encryption_type, None

@@ -4,15 +4,17 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from openecr.blobs.store import BlobDamaged, BlobStore, ObjectMissing
 from openecr.call import Call, Deployment, Flow, decision, flow
 from openecr.db import layers, uploads
 from openecr.db.repositories import Repository
 from openecr.db.uploads import Upload
-from openecr.errors import EmptyUpload, InvalidLayer, LayerAlreadyExists, LayerPartTooSmall, UploadBusy
+from openecr.encryption import DataKey
+from openecr.errors import EmptyUpload, InvalidLayer, LayerAlreadyExists, LayerPartTooSmall, UploadBusy, UploadNotFound
 from openecr.names import Digest
 from openecr.services.ecr import quotas
 from openecr.services.ecr.layers import link
-from openecr.services.ecr.repositories import require
+from openecr.services.ecr.repositories import require_with_key
 from openecr.services.ecr.upload_parts import hashers
 from openecr.services.ecr.uploads import DISCARD_AFTER_US, own_object, require_upload
 
@@ -23,15 +25,19 @@ class HashAgain:
 
     object_id: str
     size_bytes: int
+    data_key: bytes | None
     algorithms: tuple[str, ...]
 
-    async def perform(self, deployment: Deployment) -> dict[str, bytes]:
-        """Raw digests by algorithm."""
+    async def perform(self, deployment: Deployment) -> dict[str, bytes] | None:
+        """Raw digests by algorithm; None where bytes that were counted are gone."""
         if self.size_bytes == 0:
             return {name: hashlib.new(name).digest() for name in self.algorithms}
-        writer = await deployment.blobs.open_writer(self.object_id, self.size_bytes)
-        await writer.close()
-        return await deployment.blobs.digests(self.object_id, self.algorithms)
+        store = await deployment.store_of(self.data_key)
+        try:
+            await _cut(store, self.object_id, self.size_bytes)
+            return await store.digests(self.object_id, self.algorithms)
+        except (ObjectMissing, BlobDamaged):
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +46,21 @@ class Seal:
 
     object_id: str
     size_bytes: int
+    data_key: bytes | None
 
     async def perform(self, deployment: Deployment) -> None:
         """Cut what a broken request left beyond, then make durable."""
-        writer = await deployment.blobs.open_writer(self.object_id, self.size_bytes)
-        await writer.close()
-        await deployment.blobs.seal(self.object_id, self.size_bytes)
+        store = await deployment.store_of(self.data_key)
+        await _cut(store, self.object_id, self.size_bytes)
+        await store.seal(self.object_id, self.size_bytes)
+
+
+async def _cut(store: BlobStore, object_id: str, size_bytes: int) -> None:
+    """Cut what a broken request left beyond an object's counted bytes; an object without bytes is made."""
+    if size_bytes and await store.size_bytes(object_id) == size_bytes:
+        return
+    writer = await store.open_writer(object_id, size_bytes)
+    await writer.close()
 
 
 def complete(
@@ -60,10 +75,10 @@ def complete(
     """Make an upload a layer of the repository, once its bytes are durable and have one of the digests.
 
     Raises:
-        UploadNotFound, UploadBusy, EmptyUpload, LayerPartTooSmall, InvalidLayer, LayerAlreadyExists,
+        UploadNotFound, UploadBusy, EmptyUpload, LayerPartTooSmall, InvalidLayer, LayerAlreadyExists, KmsRefused,
         StorageQuotaExceeded
     """
-    repository = require(call, repository_name, registry_id)
+    repository = require_with_key(call, repository_name, registry_id)
     upload = require_upload(call, repository_name, upload_id, registry_id)
     if upload.lease_until_us > call.db.clock_us():
         raise UploadBusy(upload_id=upload_id)
@@ -73,8 +88,10 @@ def complete(
     least_bytes = call.strictness.minimum_part_bytes
     if least_bytes and uploads.has_short_segment(call.db, upload, least_bytes):
         raise LayerPartTooSmall
-    object_id = own_object(call, upload, spare_id)
-    calculated = _calculate(call, upload, object_id, digests)
+    object_id, kept_bytes = own_object(call, upload, spare_id)
+    calculated = _calculate(call, upload, object_id, digests) if kept_bytes == upload.offset_bytes else None
+    if calculated is None:
+        raise UploadNotFound(upload_id=upload_id, **names)
     matching = [digest for digest in digests if calculated[digest.algorithm] == digest]
     if not matching:
         raise InvalidLayer
@@ -86,7 +103,8 @@ def complete(
             call.db, repository.registry_key, repository.encryption_key, calculated["sha256"].stored
         )
         quotas.require_room(call, repository, upload.offset_bytes, is_stored=known is not None)
-    blob = _keep_bytes(call, repository, object_id, upload.offset_bytes, list(calculated.values()))
+    data_key = DataKey(upload.cipher, upload.data_key)
+    blob = _keep_bytes(call, repository, object_id, upload.offset_bytes, data_key, list(calculated.values()))
     for digest in dict.fromkeys((*matching, calculated["sha256"])):
         link(call, repository, digest, blob.key)
     hashers.forget(upload.object_id)
@@ -98,20 +116,23 @@ complete_upload = decision("ecr:CompleteLayerUpload", writes=True)(complete)
 """``PUT /v2/{name}/blobs/uploads/{upload}?digest=...``."""
 
 
-def _calculate(call: Call, upload: Upload, object_id: str, digests: tuple[Digest, ...]) -> dict[str, Digest]:
-    """The upload's digests by algorithm: sha256, and what else the client named."""
+def _calculate(call: Call, upload: Upload, object_id: str, digests: tuple[Digest, ...]) -> dict[str, Digest] | None:
+    """The upload's digests by algorithm: sha256, and what else the client named; None where its bytes are gone."""
     wanted = {digest.algorithm for digest in digests}
     raw: dict[str, bytes] = {}
     if upload.sha256 is not None and object_id == upload.object_id:
         raw["sha256"] = upload.sha256
     missing = tuple(sorted((wanted | {"sha256"}) - set(raw)))
     if missing:
-        raw |= call.obtain(HashAgain(object_id, upload.offset_bytes, missing))
+        hashed = call.obtain(HashAgain(object_id, upload.offset_bytes, upload.data_key, missing))
+        if hashed is None:
+            return None
+        raw |= hashed
     return {algorithm: Digest.from_raw(algorithm, value) for algorithm, value in raw.items()}
 
 
 def _keep_bytes(
-    call: Call, repository: Repository, object_id: str, size_bytes: int, digests: list[Digest]
+    call: Call, repository: Repository, object_id: str, size_bytes: int, data_key: DataKey, digests: list[Digest]
 ) -> layers.Blob:
     """The blob of these bytes: the sound one that is there, or the uploaded object once it is durable."""
     sha256 = next(digest for digest in digests if digest.algorithm == "sha256")
@@ -121,12 +142,14 @@ def _keep_bytes(
         for digest in digests:
             layers.add_digest(call.db, repository.registry_key, repository.encryption_key, digest.stored, blob.key)
         return blob
-    call.obtain(Seal(object_id, size_bytes))
+    call.obtain(Seal(object_id, size_bytes, data_key.wrapped))
     uploaded = layers.insert_blob(
         call.db,
         registry_key=repository.registry_key,
         encryption_key=repository.encryption_key,
         object_id=object_id,
+        cipher=data_key.cipher,
+        data_key=data_key.wrapped,
         size_bytes=size_bytes,
         digests=[digest.stored for digest in sorted(digests, key=lambda digest: digest != sha256)]
         if blob is None

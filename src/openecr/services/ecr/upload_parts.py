@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from openecr.blobs.store import ObjectMissing
+from openecr.blobs.store import BlobDamaged, ObjectMissing, ObjectWriter
 from openecr.call import Call, Flow, decision, flow
 from openecr.db import uploads
 from openecr.db.connection import Connection
 from openecr.db.uploads import Upload
 from openecr.errors import InvalidLayerPart, LayerTooLarge, UploadBusy, UploadNotFound
+from openecr.services.ecr.repositories import require_with_key
 from openecr.services.ecr.uploads import own_object, require_upload
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ class _Lease:
     object_id: str
     holder: str
     offset_bytes: int
+    data_key: bytes | None
+    lost_bytes: int
+    """How many bytes that were counted are gone with the server that held them."""
 
 
 @decision("ecr:UploadLayerPart", writes=True)
@@ -75,16 +79,18 @@ def _lease(
     spare_id: str,
     registry_id: str | None = None,
 ) -> _Lease:
+    require_with_key(call, repository_name, registry_id, lock=False)
     upload = require_upload(call, repository_name, upload_id, registry_id)
     now_us = call.db.clock_us()
     if upload.lease_until_us > now_us:
         raise UploadBusy(upload_id=upload_id)
     if first_byte is not None and first_byte != upload.offset_bytes:
         raise _gap(call, repository_name, registry_id, upload, first_byte)
-    object_id = own_object(call, upload, spare_id)
-    if not uploads.take_lease(call.db, upload, holder, now_us + LEASE_US, now_us, object_id=object_id):
+    object_id, kept_bytes = own_object(call, upload, spare_id)
+    until_us = now_us + LEASE_US
+    if not uploads.take_lease(call.db, upload, holder, until_us, now_us, object_id=object_id, kept_bytes=kept_bytes):
         raise UploadBusy(upload_id=upload_id)
-    return _Lease(upload.key, object_id, holder, upload.offset_bytes)
+    return _Lease(upload.key, object_id, holder, kept_bytes, upload.data_key, upload.offset_bytes - kept_bytes)
 
 
 @decision("ecr:UploadLayerPart", writes=True)
@@ -98,7 +104,8 @@ def _advance(
     sha256: bytes | None,
     registry_id: str | None = None,
 ) -> int:
-    """Count what was appended; a lease that was lost meanwhile discards it, as does an upload that ended."""
+    """Count what was appended, less than nothing where bytes before it were lost; a lease that was lost meanwhile
+    discards it, as does an upload that ended."""
     kept = uploads.advance(
         call.db,
         lease.upload_key,
@@ -127,7 +134,7 @@ async def append(
     """Append bytes to an upload as they arrive; the upload's size after it.
 
     What arrived before a client left, or the store filled, is kept and counted where it can be, so that the client can
-    continue there. A part that is not as long as its range says keeps nothing.
+    continue there; only what the store has is counted. A part that is not as long as its range says keeps nothing.
 
     Args:
         first_byte: where the part says it begins; None appends wherever the upload stands.
@@ -142,6 +149,8 @@ async def append(
     account_id = registry_id or moving.origin.registry.account_id
     size_bytes = 0
     try:
+        if lease.lost_bytes:
+            raise _lost(repository_name, account_id, upload_id, lease)
         writer = await _open(moving, target, lease)
         try:
             async for piece in _gathered(pieces):
@@ -158,9 +167,13 @@ async def append(
             if told_bytes is not None and size_bytes != told_bytes:
                 raise _wrong_length(repository_name, account_id, upload_id, lease.offset_bytes, size_bytes)
         finally:
-            await writer.close()
+            try:
+                await writer.close()
+            except BaseException:
+                size_bytes, hasher = writer.kept_bytes - lease.offset_bytes, None
+                raise
     except InvalidLayerPart:
-        size_bytes, hasher = 0, None
+        size_bytes, hasher = min(size_bytes, 0), None
         raise
     finally:
         renewal.cancel()
@@ -218,10 +231,23 @@ async def _win_lease(moving: Flow, target: dict[str, Any], first_byte: int | Non
     raise AssertionError("unreachable")
 
 
-async def _open(moving: Flow, target: dict[str, Any], lease: _Lease) -> Any:
+def _lost(repository_name: str, registry_id: str, upload_id: str, lease: _Lease) -> InvalidLayerPart:
+    """The error of an upload that stands earlier than its client knows."""
+    return InvalidLayerPart(
+        message=f"The last {lease.lost_bytes} bytes of the upload were lost with the server that held them; "
+        f"continue at byte {lease.offset_bytes}",
+        upload_id=upload_id,
+        repository=repository_name,
+        registry_id=registry_id,
+        last_valid_byte=lease.offset_bytes - 1,
+    )
+
+
+async def _open(moving: Flow, target: dict[str, Any], lease: _Lease) -> ObjectWriter:
     try:
-        return await moving.deployment.blobs.open_writer(lease.object_id, lease.offset_bytes)
-    except ObjectMissing:
+        store = await moving.deployment.store_of(lease.data_key)
+        return await store.open_writer(lease.object_id, lease.offset_bytes)
+    except (ObjectMissing, BlobDamaged):
         raise UploadNotFound(
             upload_id=target["upload_id"],
             repository=target["repository_name"],

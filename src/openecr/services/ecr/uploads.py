@@ -10,16 +10,18 @@ whichever worker), and the worker that hashed keeps the running state for the ne
 object is hashed again, once, at completion.
 """
 
-import contextlib
 from dataclasses import dataclass
 from typing import Any
 
-from openecr.blobs.store import ObjectMissing
+from openecr.blobs.encrypted import SEGMENT_BYTES
+from openecr.blobs.store import BlobDamaged, ObjectMissing
 from openecr.call import Call, Deployment, Flow, decision, flow
 from openecr.db import uploads
+from openecr.db.repositories import Repository
 from openecr.db.uploads import Upload
+from openecr.encryption import NO_KEY, DataKey, encrypts, wrap_under_kms_key, wrap_under_service_key
 from openecr.errors import UploadNotFound
-from openecr.services.ecr.repositories import require
+from openecr.services.ecr.repositories import require, require_with_key
 
 PART_SIZE_BYTES = 10 * 1024 * 1024
 """What InitiateLayerUpload advises."""
@@ -29,17 +31,43 @@ DISCARD_AFTER_US = 3600 * 1_000_000
 
 @decision("ecr:InitiateLayerUpload", writes=True)
 def begin(call: Call, *, repository_name: str, upload_id: str, registry_id: str | None = None) -> str:
-    """Open an upload; its id."""
-    repository = require(call, repository_name, registry_id, lock=False)
+    """Open an upload; its id. The data key of its object is made now, before the first byte."""
+    repository = require_with_key(call, repository_name, registry_id, lock=False)
+    data_key = _new_data_key(call, repository)
     uploads.insert(
         call.db,
         upload_id=upload_id,
         repository_key=repository.key,
         principal_key=call.caller.principal_key,
         object_id=call.deployment.new_id(),
+        cipher=data_key.cipher,
+        data_key=data_key.wrapped,
         now_us=call.db.clock_us(),
     )
     return upload_id
+
+
+@dataclass(frozen=True, slots=True)
+class NewDataKey:
+    """Effect: a new data key, wrapped by the service that holds the KMS key."""
+
+    encryption_type: str
+    kms_key: str
+
+    async def perform(self, deployment: Deployment) -> DataKey:
+        """Make and wrap it."""
+        keys = deployment.kms_keys
+        return await wrap_under_kms_key(deployment.keyring, keys, self.encryption_type, self.kms_key)
+
+
+def _new_data_key(call: Call, repository: Repository) -> DataKey:
+    """The data key of a new object of this repository; none where the disk or the object store encrypts it."""
+    if not encrypts(call.settings, call.deployment.blobs, repository.encryption_type):
+        return NO_KEY
+    if repository.kms_key is None:
+        return wrap_under_service_key(call.deployment.keyring)
+    made: DataKey = call.obtain(NewDataKey(repository.encryption_type, repository.kms_key))
+    return made
 
 
 @decision("ecr:InitiateLayerUpload", writes=False)
@@ -74,21 +102,35 @@ class TakeOver:
     source_id: str
     target_id: str
     size_bytes: int
+    data_key: bytes | None
 
-    async def perform(self, deployment: Deployment) -> None:
-        """Copy; a source that lost bytes ends the upload at the next read."""
-        with contextlib.suppress(ObjectMissing):
-            if self.size_bytes:
-                await deployment.blobs.copy_prefix(self.source_id, self.target_id, self.size_bytes)
+    async def perform(self, deployment: Deployment) -> int:
+        """Copy; how many bytes the copy holds.
+
+        A writer of an encrypted object that was killed may have taken its incomplete last segment along: then the
+        segments before it are left. A source that lost more than that ends the upload at the next read.
+        """
+        store = await deployment.store_of(self.data_key)
+        whole_segments_bytes = self.size_bytes - self.size_bytes % SEGMENT_BYTES
+        for size_bytes in (self.size_bytes, whole_segments_bytes if self.data_key is not None else self.size_bytes):
+            if not size_bytes:
+                return 0
+            try:
+                await store.copy_prefix(self.source_id, self.target_id, size_bytes)
+            except (ObjectMissing, BlobDamaged):
+                continue
+            return size_bytes
+        return self.size_bytes
 
 
-def own_object(call: Call, upload: Upload, spare_id: str) -> str:
-    """The upload's object, or a copy where its last writer vanished and may still hold it open."""
+def own_object(call: Call, upload: Upload, spare_id: str) -> tuple[str, int]:
+    """(object, bytes of the upload that it holds): its own, or a copy where its last writer vanished and may still hold
+    it open. The copy may hold less than was counted."""
     if upload.lease_holder is None:
-        return upload.object_id
-    call.obtain(TakeOver(upload.object_id, spare_id, upload.offset_bytes))
+        return upload.object_id, upload.offset_bytes
+    kept_bytes = call.obtain(TakeOver(upload.object_id, spare_id, upload.offset_bytes, upload.data_key))
     uploads.discard_object(call.db, upload.object_id, call.db.clock_us() + DISCARD_AFTER_US)
-    return spare_id
+    return spare_id, kept_bytes
 
 
 @flow("InitiateLayerUpload")

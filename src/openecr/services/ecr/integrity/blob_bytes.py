@@ -2,21 +2,25 @@
 
 from collections.abc import AsyncIterator
 
+from openecr.blobs import encrypted
 from openecr.blobs.store import BlobStore
 from openecr.call import Deployment
 from openecr.db.integrity import StoredBlob
+from openecr.encryption import PLAIN
 
 
-def plain_store(deployment: Deployment, blob: StoredBlob) -> BlobStore:
-    """The store that reads the plain bytes of a blob under its object id, whatever its cipher."""
-    if blob.cipher != "none":
-        raise NotImplementedError(f"no store reads the cipher {blob.cipher}")
-    return deployment.blobs
+async def plain_store(deployment: Deployment, blob: StoredBlob) -> BlobStore:
+    """The store that reads the plain bytes of a blob under its object id, whatever its cipher.
+
+    Raises:
+        KmsRefused: the blob's KMS key may not be used now.
+    """
+    return await deployment.store_of(blob.data_key)
 
 
 def stored_size_bytes(blob: StoredBlob) -> int:
     """How many bytes the blob's object has as it lies in the store."""
-    return blob.size_bytes
+    return blob.size_bytes if blob.cipher == PLAIN else encrypted.stored_size_bytes(blob.size_bytes)
 
 
 async def write_object(blobs: BlobStore, object_id: str, pieces: AsyncIterator[bytes]) -> int:

@@ -10,13 +10,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
-from openecr.blobs.store import BlobStore, ObjectMissing
+from openecr.blobs.store import BlobDamaged, BlobStore, ObjectMissing
 from openecr.call import Deployment
 from openecr.db import garbage, integrity, layers, uploads
 from openecr.db.connection import Connection
 from openecr.db.integrity import StoredBlob
-from openecr.errors import StorageFull
+from openecr.encryption import DataKey
+from openecr.errors import KmsRefused, StorageFull
 from openecr.names import Digest
+from openecr.services.ecr.encrypting import new_data_key
 from openecr.services.ecr.integrity.blob_bytes import plain_store, write_object
 from openecr.services.ecr.integrity.findings import Finding, Kind
 
@@ -35,8 +37,11 @@ def name_of(blob: StoredBlob) -> str:
 
 
 async def examine(deployment: Deployment, blob: StoredBlob, *, hashes: bool) -> Finding | None:
-    """Look at a blob's object; None where it is what its row says."""
-    store = plain_store(deployment, blob)
+    """Look at a blob's object; None where it is what its row says, or its KMS key may not be used now."""
+    try:
+        store = await plain_store(deployment, blob)
+    except KmsRefused:
+        return None  # nobody can read it while its key may not be used, openecr neither
     where = name_of(blob)
     try:
         if not await _reads(store, blob.object_id, 0, min(1, blob.size_bytes)):
@@ -51,6 +56,8 @@ async def examine(deployment: Deployment, blob: StoredBlob, *, hashes: bool) -> 
                 return Finding(Kind.BLOB_BYTES, where, f"the bytes do not have the digest {', '.join(map(str, wrong))}")
     except ObjectMissing:
         return Finding(Kind.BLOB_MISSING, where, "the object went while it was read")
+    except BlobDamaged as damaged:
+        return Finding(Kind.BLOB_BYTES, where, str(damaged))
     except OSError as error:
         return Finding(Kind.BLOB_UNREADABLE, where, f"the store could not read it: {error.strerror or error}")
     return None
@@ -133,13 +140,15 @@ async def _sources(
         for key in keys:
             other = await deployment.database.read(partial(integrity.blob, key=key))
             if other is not None:
-                pieces = plain_store(deployment, other).read(other.object_id, 0, other.size_bytes)
+                store = await plain_store(deployment, other)
+                pieces = store.read(other.object_id, 0, other.size_bytes)
                 yield _Source(f"copied from object {other.object_id}, which has the same digest", pieces)
     sha256 = next((Digest(item) for item in blob.digests if Digest(item).algorithm == "sha256"), None)
     if sha256 is not None:
         find = partial(integrity.uploads_of_size, raw_sha256=sha256.stored[1:], size_bytes=blob.size_bytes)
-        for object_id in await deployment.database.read(find):
-            yield _Source("copied from an open upload", deployment.blobs.read(object_id, 0, blob.size_bytes))
+        for object_id, data_key in await deployment.database.read(find):
+            store = await deployment.store_of(data_key)
+            yield _Source("copied from an open upload", store.read(object_id, 0, blob.size_bytes))
     if fetch_elsewhere is not None and (fetched := await fetch_elsewhere(blob)) is not None:
         yield _Source("fetched from elsewhere", fetched)
 
@@ -150,21 +159,25 @@ async def _take(deployment: Deployment, blob: StoredBlob, pieces: AsyncIterator[
     # Named as discarded before its first byte: a crash in between leaves nothing behind.
     await deployment.database.write(lambda db: uploads.discard_object(db, object_id, db.clock_us() + _DAY_US))
     try:
-        size_bytes = await write_object(deployment.blobs, object_id, pieces)
+        data_key = await new_data_key(deployment, blob.encryption_key)
+        store = await deployment.store_of(data_key.wrapped)
+        size_bytes = await write_object(store, object_id, pieces)
         named = [Digest(stored) for stored in blob.digests]
-        raw = await deployment.blobs.digests(object_id, tuple(sorted({item.algorithm for item in named})))
-    except (ObjectMissing, OSError, StorageFull):
+        raw = await store.digests(object_id, tuple(sorted({item.algorithm for item in named})))
+    except (ObjectMissing, BlobDamaged, OSError, StorageFull, KmsRefused):
         return False
     if not named or any(Digest.from_raw(item.algorithm, raw[item.algorithm]) != item for item in named):
         return False
     try:
-        await deployment.database.write(partial(_replace, blob=blob, object_id=object_id, size_bytes=size_bytes))
+        await deployment.database.write(
+            partial(_replace, blob=blob, object_id=object_id, data_key=data_key, size_bytes=size_bytes)
+        )
     except _Healed:
         return False
     return True
 
 
-def _replace(db: Connection, blob: StoredBlob, object_id: str, size_bytes: int) -> None:
+def _replace(db: Connection, blob: StoredBlob, object_id: str, data_key: DataKey, size_bytes: int) -> None:
     now = integrity.blob(db, blob.key)
     if now is None or now.object_id != blob.object_id or not now.digests:
         raise _Healed
@@ -174,6 +187,8 @@ def _replace(db: Connection, blob: StoredBlob, object_id: str, size_bytes: int) 
         registry_key=blob.registry_key,
         encryption_key=blob.encryption_key,
         object_id=object_id,
+        cipher=data_key.cipher,
+        data_key=data_key.wrapped,
         size_bytes=size_bytes,
         digests=(),
         now_us=db.clock_us(),
