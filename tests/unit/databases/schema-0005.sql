@@ -33,13 +33,13 @@ CREATE TABLE blob (
     created_us INTEGER NOT NULL,
     -- Since when no link and no trash has held it; NULL while something does.
     unheld_us INTEGER
-) STRICT;
-INSERT INTO "blob" VALUES(1,1,'AES256:','0d65457e-9b07-4e8a-9500-9aaa7084f263','none',55,1795479182717739,NULL);
-INSERT INTO "blob" VALUES(2,1,'AES256:','bf4c4485-908c-4f4c-9d1f-77457a540cbe','none',9,1795479182728910,NULL);
-INSERT INTO "blob" VALUES(3,1,'AES256:','cd71e21e-8334-4d7e-bc85-17ab592f13ad','none',55,1795479182742815,NULL);
-INSERT INTO "blob" VALUES(4,1,'AES256:','27e379fc-fe00-43e3-abab-bfa71a185196','none',9,1795479182759333,NULL);
-INSERT INTO "blob" VALUES(5,1,'AES256:','a6489b75-5dee-4880-a715-8846f2067b15','none',56,1795479182768937,NULL);
-INSERT INTO "blob" VALUES(6,1,'AES256:','d5ee40b4-9cb8-4fc4-be92-01beb3b6f231','none',11,1795479182774917,NULL);
+, data_key BLOB, former_object_id TEXT, quarantined_us INTEGER, damage TEXT) STRICT;
+INSERT INTO "blob" VALUES(1,1,'AES256:','0d65457e-9b07-4e8a-9500-9aaa7084f263','aes-256-gcm',55,1795479182717739,NULL,X'0100000005AB','0d65457e-9b07-4e8a-9500-9aaa7084f264',NULL,NULL);
+INSERT INTO "blob" VALUES(2,1,'AES256:','bf4c4485-908c-4f4c-9d1f-77457a540cbe','none',9,1795479182728910,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "blob" VALUES(3,1,'AES256:','cd71e21e-8334-4d7e-bc85-17ab592f13ad','none',55,1795479182742815,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "blob" VALUES(4,1,'AES256:','27e379fc-fe00-43e3-abab-bfa71a185196','none',9,1795479182759333,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "blob" VALUES(5,1,'AES256:','a6489b75-5dee-4880-a715-8846f2067b15','none',56,1795479182768937,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "blob" VALUES(6,1,'AES256:','d5ee40b4-9cb8-4fc4-be92-01beb3b6f231','none',11,1795479182774917,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE blob_digest (
     registry_key INTEGER NOT NULL REFERENCES registry (id) ON DELETE RESTRICT,
     encryption_key TEXT NOT NULL,
@@ -57,9 +57,10 @@ CREATE TABLE deployment (
     name TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT;
-INSERT INTO "deployment" VALUES('oldest_reader','0.1.0');
+INSERT INTO "deployment" VALUES('oldest_reader','2');
 INSERT INTO "deployment" VALUES('created_us','1795479180317724');
 INSERT INTO "deployment" VALUES('clock','true');
+INSERT INTO "deployment" VALUES('kms_keys_adopted','1795479180317724');
 CREATE TABLE deployment_key (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     use TEXT NOT NULL,
@@ -71,11 +72,18 @@ INSERT INTO "deployment_key" VALUES(1,'registry-token',X'4CD15748E287F3B2653E8B2
 INSERT INTO "deployment_key" VALUES(2,'layer-url',X'013D4DCF7E62F0291274A48C9EC9EEAA76EA52C2EF8DE3446FFED5D434132E25A7D9459C2C60DA5D7CF43314C0978A3415C86E6274FF4BD65A47AC5F',1795479180317724,NULL);
 INSERT INTO "deployment_key" VALUES(3,'page-token',X'06AE154F1C82BD265B93F5DB27819142E8845EE5CB41933636C1B24F748FEAC9D4265966FFEC2F3BCE75098D68755553546D99300120796476C8C2C1',1795479180317724,NULL);
 INSERT INTO "deployment_key" VALUES(4,'secrets',X'47646BF1AF6556A5E80F9985AA6D3ECC71885298FABCF15EAD07EC79FA452A5BCF92265392B838E3867A0653C6F429EF011508765F93034788A5C7EA',1795479180317724,NULL);
+INSERT INTO "deployment_key" VALUES(5,'blob-data-key',X'00',1795479180317724,NULL);
 CREATE TABLE discarded_object (
     object_id TEXT NOT NULL PRIMARY KEY,
     due_us INTEGER NOT NULL
 ) STRICT;
 INSERT INTO "discarded_object" VALUES('1c876a45-d88b-4ec9-9219-273f54475296',1795482782749447);
+CREATE TABLE forgotten (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    scope TEXT NOT NULL,
+    transaction_id INTEGER NOT NULL,
+    forgotten_us INTEGER NOT NULL
+) STRICT;
 CREATE TABLE image (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     repository_key INTEGER NOT NULL REFERENCES repository (id) ON DELETE RESTRICT,
@@ -143,6 +151,33 @@ CREATE TABLE job (
 , lost INTEGER NOT NULL DEFAULT 0) STRICT;
 INSERT INTO "job" VALUES(1,'default','expire-uploads','{}','schedule:expire-uploads','ready',1795479780720751,NULL,NULL,0,5,NULL,1795479180720752,NULL,0);
 INSERT INTO "job" VALUES(2,'default','collect-garbage','{}','schedule:collect-garbage','ready',1795479480720838,NULL,NULL,0,5,NULL,1795479180720838,NULL,0);
+CREATE TABLE kms_alias (
+    account_id TEXT NOT NULL,
+    region TEXT NOT NULL,
+    name TEXT NOT NULL,
+    kms_key INTEGER NOT NULL REFERENCES kms_key (id) ON DELETE RESTRICT,
+    created_us INTEGER NOT NULL,
+    PRIMARY KEY (account_id, region, name)
+) STRICT;
+INSERT INTO "kms_alias" VALUES('123456789012','us-east-1','alias/kept',1,1795479180317724);
+CREATE TABLE kms_key (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    arn TEXT NOT NULL UNIQUE,
+    account_id TEXT NOT NULL,
+    region TEXT NOT NULL,
+    description TEXT NOT NULL,
+    manager TEXT NOT NULL,
+    state TEXT NOT NULL,
+    sealed_material BLOB,
+    created_us INTEGER NOT NULL,
+    deletion_us INTEGER
+) STRICT;
+INSERT INTO "kms_key" VALUES(1,'arn:aws:kms:us-east-1:123456789012:key/6f3f5a39-2c4a-4b0e-9a55-3f0b4a4de001','123456789012','us-east-1','kept','CUSTOMER','PendingDeletion',X'00000004AA',1795479180317724,1798071180317724);
+CREATE TABLE last_commit (
+    session TEXT NOT NULL PRIMARY KEY,
+    number INTEGER NOT NULL,
+    committed_us INTEGER NOT NULL
+) STRICT;
 CREATE TABLE layer (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     repository_key INTEGER NOT NULL REFERENCES repository (id) ON DELETE RESTRICT,
@@ -158,6 +193,11 @@ INSERT INTO "layer" VALUES(3,1,X'01368624C41679537EE6D82C62E585355CF2E572325EEEA
 INSERT INTO "layer" VALUES(5,1,X'0177C7ED05B2E49DF2E55D70CB007508CC66B2F5419A940BFD6F8749BA7DB77C45',4,1795565582759367,1795479182759367);
 INSERT INTO "layer" VALUES(6,1,X'01ABD606F2126ECA580469CC6210CE92C8C2E4604215488CBFA0175E8D6256377A',5,1795565582768972,1795479182768971);
 INSERT INTO "layer" VALUES(7,1,X'016483085B79DCEF99D4D90B43A910666CDCE078BF772DA453728F8C385FBFDF2F',6,1795565582774949,1795479182774948);
+CREATE TABLE object_hold (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    holder TEXT NOT NULL UNIQUE,
+    until_us INTEGER NOT NULL
+) STRICT;
 CREATE TABLE principal (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     account_key INTEGER NOT NULL REFERENCES account (id) ON DELETE RESTRICT,
@@ -212,7 +252,6 @@ CREATE TABLE storage_quota (
     measured_us INTEGER NOT NULL,
     PRIMARY KEY (account_id, region, repository_name)
 ) STRICT;
-INSERT INTO "storage_quota" VALUES('123456789012','us-east-1','kept/app',1000000,4096,7,1800000000000000);
 CREATE TABLE tag (
     repository_key INTEGER NOT NULL REFERENCES repository (id) ON DELETE RESTRICT,
     name TEXT NOT NULL,
@@ -260,8 +299,8 @@ CREATE TABLE upload (
     lease_until_us INTEGER NOT NULL,
     created_us INTEGER NOT NULL,
     touched_us INTEGER NOT NULL
-) STRICT;
-INSERT INTO "upload" VALUES(8,'bfb95769-41fa-4d14-b5d6-cb96ca93daa7',1,1,'052f0c2e-3587-40a7-9b07-c759d2790622',10,X'9B569CD062350EF2205068FC6EAB4DEE71BA9DC7D7855CE4815FDE7AEE7F5787',NULL,0,1795479182787178,1795479182789744);
+, cipher TEXT NOT NULL DEFAULT 'none', data_key BLOB) STRICT;
+INSERT INTO "upload" VALUES(8,'bfb95769-41fa-4d14-b5d6-cb96ca93daa7',1,1,'052f0c2e-3587-40a7-9b07-c759d2790622',10,X'9B569CD062350EF2205068FC6EAB4DEE71BA9DC7D7855CE4815FDE7AEE7F5787',NULL,0,1795479182787178,1795479182789744,'none',NULL);
 CREATE TABLE upload_segment (
     upload_key INTEGER NOT NULL REFERENCES upload (id) ON DELETE RESTRICT,
     offset_bytes INTEGER NOT NULL,
@@ -293,11 +332,22 @@ CREATE INDEX job_due ON job (queue, due_us) WHERE state = 'ready';
 CREATE INDEX job_lease ON job (lease_until_us) WHERE state = 'running';
 CREATE UNIQUE INDEX job_ready_key ON job (queue, dedup) WHERE dedup IS NOT NULL AND state = 'ready';
 CREATE UNIQUE INDEX job_running_key ON job (queue, dedup) WHERE dedup IS NOT NULL AND state = 'running';
+CREATE UNIQUE INDEX blob_former_object ON blob (former_object_id) WHERE former_object_id IS NOT NULL;
+CREATE INDEX blob_plain ON blob (encryption_key, id) WHERE cipher = 'none';
+CREATE INDEX kms_key_owner ON kms_key (account_id, region, id) WHERE state <> 'Deleted';
+CREATE INDEX kms_key_deletion ON kms_key (deletion_us) WHERE state = 'PendingDeletion';
+CREATE INDEX kms_alias_key ON kms_alias (kms_key, name);
+CREATE INDEX forgotten_transaction ON forgotten (transaction_id);
+CREATE INDEX forgotten_at ON forgotten (forgotten_us);
+CREATE INDEX last_commit_at ON last_commit (committed_us);
+CREATE INDEX blob_quarantined ON blob (quarantined_us, id) WHERE quarantined_us IS NOT NULL;
+CREATE INDEX blob_digest_digest ON blob_digest (digest);
+CREATE INDEX object_hold_until ON object_hold (until_us);
 CREATE INDEX blob_registry_id ON blob (registry_key, id);
 CREATE INDEX layer_repository_id ON layer (repository_key, id);
 CREATE INDEX repository_live ON repository (registry_key) WHERE trashed_us IS NULL;
 DELETE FROM "sqlite_sequence";
-INSERT INTO "sqlite_sequence" VALUES('deployment_key',4);
+INSERT INTO "sqlite_sequence" VALUES('deployment_key',5);
 INSERT INTO "sqlite_sequence" VALUES('account',2);
 INSERT INTO "sqlite_sequence" VALUES('principal',2);
 INSERT INTO "sqlite_sequence" VALUES('access_key',2);
@@ -309,5 +359,6 @@ INSERT INTO "sqlite_sequence" VALUES('blob',6);
 INSERT INTO "sqlite_sequence" VALUES('layer',7);
 INSERT INTO "sqlite_sequence" VALUES('image',4);
 INSERT INTO "sqlite_sequence" VALUES('trash',2);
+INSERT INTO "sqlite_sequence" VALUES('kms_key',1);
 COMMIT;
-PRAGMA user_version = 2;
+PRAGMA user_version = 5;
