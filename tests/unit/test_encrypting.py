@@ -48,12 +48,12 @@ class World:
         migrate(folder / "openecr.db")
         self.database = SqliteDatabase(folder / "openecr.db", lambda: NOW_US)
         self.store = Watched()
-        ring = self.decide(lambda db: (create_missing_keys(db, ROOT, 0), open_keyring(db, ROOT))[1])
+        self.decide(lambda db: create_missing_keys(db, ROOT, 0))
         self.deployment = Deployment(
             settings=Settings(data_dir=folder),
             database=self.database,
             blobs=self.store,
-            keyring=ring,
+            keyring=self.decide(lambda db: open_keyring(db, ROOT)),
             now_us=lambda: NOW_US,
             wall_us=lambda: NOW_US,
             new_id=lambda: str(uuid.uuid4()),
