@@ -52,6 +52,16 @@ def stored_objects(data_dir: Path) -> set[str]:
     return {path.name for path in (data_dir / "blobs").rglob("*") if path.is_file()}
 
 
+def unnamed_objects(data_dir: Path) -> set[str]:
+    """Objects in the store that no row names: nobody would ever delete them."""
+    connection = apsw.Connection(str(data_dir / "openecr.db"), flags=apsw.SQLITE_OPEN_READWRITE)
+    rows: Any = connection.execute(
+        "SELECT object_id FROM blob UNION SELECT object_id FROM upload UNION SELECT object_id FROM discarded_object"
+    ).fetchall()
+    connection.close()
+    return stored_objects(data_dir) - {row[0] for row in rows}
+
+
 async def _broken_blobs(data_dir: Path, rows: Any) -> list[str]:
     found: list[str] = []
     async with _deployment(data_dir) as deployment:

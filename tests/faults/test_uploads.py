@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from openecr.blobs.encrypted import SEGMENT_BYTES
 from tests.faults.processes import children, holders_of, wait_until
 from tests.faults.store_check import broken_promises
 from tests.registry_client import RegistryClient, digest_of
@@ -16,7 +17,8 @@ from tests.running import Server, free_port
 
 CONTENT = os.urandom(3_000_000)
 HALF = 1_500_000
-GATHERED = 256 * 1024
+GATHERED = 256 * 1024 + SEGMENT_BYTES
+"""What a worker may still hold in memory: pieces that it gathers, and the incomplete last segment."""
 """What a worker may hold back before it writes."""
 
 

@@ -352,3 +352,21 @@ def raised(call: Any, **arguments: Any) -> str:
     with pytest.raises(Exception, match="An error occurred") as refused:
         call(**arguments)
     return str(refused.value.response["Error"]["Message"])  # type: ignore[attr-defined]
+
+
+def test_a_layer_that_is_not_encrypted_yet_is_shut_with_its_key_too(tmp_path: Path) -> None:
+    with running(tmp_path, "--workers", "1", "--encryption", "storage") as server:
+        key = server.client("kms").create_key()["KeyMetadata"]
+        server.client("ecr").create_repository(repositoryName=REPOSITORY)
+        docker = docker_of(server)
+        docker.push_blob(REPOSITORY, LAYER)
+        execute(tmp_path, "UPDATE repository SET encryption_type = 'KMS', kms_key = ?", (key["Arn"],))
+        for table in ("blob", "blob_digest"):
+            execute(tmp_path, f"UPDATE {table} SET encryption_key = 'KMS:' || ?", (key["Arn"],))
+        url = docker.request("GET", f"/v2/{REPOSITORY}/blobs/{digest_of(LAYER)}").headers["location"]
+        assert received_of(server, url) == LAYER
+
+        server.client("kms").disable_key(KeyId=key["KeyId"])
+
+        answer = RegistryClient(server.port, None).request("GET", url)
+        assert (answer.status, b"KMS.DisabledException" in answer.body) == (400, True)

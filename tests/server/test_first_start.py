@@ -55,8 +55,8 @@ def test_env_names_the_services_served_and_no_other(own_server: Server) -> None:
 
 def test_every_other_service_is_told_what_is_served(own_server: Server) -> None:
     with pytest.raises(ClientError) as refused:
-        own_server.client("kms").list_keys()
-    assert "openecr does not serve the AWS service 'kms'" in str(refused.value)
+        own_server.client("sqs").list_queues()
+    assert "openecr does not serve the AWS service 'sqs'" in str(refused.value)
     assert f"it serves {', '.join(SERVED_SERVICES)}" in str(refused.value)
 
 
@@ -133,9 +133,9 @@ def test_status_says_what_runs_and_what_is_not_in_force(own_server: Server) -> N
     assert told["running"] is True
     assert told["url"] == own_server.url
     assert len(told["pids"]) == 3
-    assert set(told["not_in_force"]) == {"encryption", "scanning"}
+    assert set(told["not_in_force"]) == {"scanning"}
     printed = openecr("status", "--data-dir", str(own_server.data_dir)).stdout
-    assert "no byte is encrypted at rest yet" in printed
+    assert "no image is scanned yet" in printed
 
 
 def test_stolen_database_reveals_no_secret(own_server: Server) -> None:

@@ -15,7 +15,7 @@ from openecr.db import encrypting, kms, layers, registries, repositories, upload
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
-from openecr.keyring import Keyring, create_missing_keys, open_keyring
+from openecr.keyring import create_missing_keys, open_keyring
 from openecr.names import Digest, RegistryName
 from openecr.services.ecr.encrypting import Encrypted, encrypt_stored
 from openecr.services.kms import keys
@@ -48,17 +48,12 @@ class World:
         migrate(folder / "openecr.db")
         self.database = SqliteDatabase(folder / "openecr.db", lambda: NOW_US)
         self.store = Watched()
-
-        def make_keys(db: Connection) -> Keyring:
-            create_missing_keys(db, ROOT, 0)
-            return open_keyring(db, ROOT)
-
-        ring = self.decide(make_keys)
+        self.decide(lambda db: create_missing_keys(db, ROOT, 0))
         self.deployment = Deployment(
             settings=Settings(data_dir=folder),
             database=self.database,
             blobs=self.store,
-            keyring=ring,
+            keyring=self.decide(lambda db: open_keyring(db, ROOT)),
             now_us=lambda: NOW_US,
             wall_us=lambda: NOW_US,
             new_id=lambda: str(uuid.uuid4()),

@@ -191,7 +191,9 @@ class _SegmentWriter:
         self._writer = writer
         self._cipher = cipher
         self._index = index
-        self._waiting = bytearray(tail)
+        self._waiting = memoryview(bytearray(SEGMENT_BYTES))
+        self._waiting[: len(tail)] = tail
+        self._waiting_bytes = len(tail)
         self._closed = False
 
     @property
@@ -199,20 +201,25 @@ class _SegmentWriter:
         """The plain bytes of the segments that the store under it has."""
         return plain_size_bytes(self._writer.kept_bytes)
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         """Gather a piece, and hand on what is complete, all at once: a piece is kept whole or not at all."""
-        if len(self._waiting) + len(piece) < SEGMENT_BYTES:
-            self._waiting += piece
-            return
         view = memoryview(piece)
-        head = view[: SEGMENT_BYTES - len(self._waiting)]
-        sealed = [*self._seal(self._index, self._waiting + head)]
-        index, view = self._index + 1, view[len(head) :]
-        while len(view) >= SEGMENT_BYTES:
-            sealed += self._seal(index, view[:SEGMENT_BYTES])
-            index, view = index + 1, view[SEGMENT_BYTES:]
-        self._writer.write(b"".join(sealed))
-        self._index, self._waiting = index, bytearray(view)
+        room_bytes = SEGMENT_BYTES - self._waiting_bytes
+        count = (self._waiting_bytes + len(view)) // SEGMENT_BYTES
+        if count:
+            sealed = memoryview(bytearray(count * _STORED_SEGMENT_BYTES))
+            self._waiting[self._waiting_bytes :] = view[:room_bytes]
+            self._seal(self._index, self._waiting, sealed[:_STORED_SEGMENT_BYTES])
+            view = view[room_bytes:]
+            for number in range(1, count):
+                start = number * _STORED_SEGMENT_BYTES
+                self._seal(self._index + number, view[:SEGMENT_BYTES], sealed[start : start + _STORED_SEGMENT_BYTES])
+                view = view[SEGMENT_BYTES:]
+            self._writer.write(sealed)
+            self._index += count
+            self._waiting_bytes = 0
+        self._waiting[self._waiting_bytes : self._waiting_bytes + len(view)] = view
+        self._waiting_bytes += len(view)
 
     async def drain(self) -> None:
         """Wait where the store under it is slower."""
@@ -224,14 +231,18 @@ class _SegmentWriter:
             return
         self._closed = True
         try:
-            if self._waiting:
-                self._writer.write(b"".join(self._seal(self._index, self._waiting)))
+            if self._waiting_bytes:
+                sealed = memoryview(bytearray(self._waiting_bytes + _OVERHEAD_BYTES))
+                self._seal(self._index, self._waiting[: self._waiting_bytes], sealed)
+                self._writer.write(sealed)
         finally:
             await self._writer.close()
 
-    def _seal(self, index: int, plain: bytes | bytearray | memoryview) -> tuple[bytes, bytes]:
+    def _seal(self, index: int, plain: memoryview, sealed: memoryview) -> None:
+        """Encrypt a segment into its place."""
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce, self._cipher.encrypt(nonce, plain, _proven_with(index))
+        sealed[:_NONCE_BYTES] = nonce
+        self._cipher.encrypt_into(nonce, plain, _proven_with(index), sealed[_NONCE_BYTES:])
 
 
 def _proven_with(index: int) -> bytes:

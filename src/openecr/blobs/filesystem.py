@@ -139,7 +139,7 @@ class _FileWriter:
         """Where the file ends."""
         return self._end
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         """Append a piece whole, or leave the object as it was before it."""
         try:
             with _told_when_full():
@@ -178,7 +178,7 @@ def _told_when_full() -> Iterator[None]:
         raise
 
 
-def _write_all(descriptor: int, piece: bytes) -> None:
+def _write_all(descriptor: int, piece: bytes | memoryview) -> None:
     written = os.write(descriptor, piece)
     if written < len(piece):
         rest = memoryview(piece)[written:]

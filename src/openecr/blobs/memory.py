@@ -94,7 +94,7 @@ class _MemoryWriter:
         """How much is held."""
         return len(self._content)
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | memoryview) -> None:
         """Append a piece, or nothing of it."""
         self._store.require_room(len(piece))
         self._content += piece

@@ -41,8 +41,8 @@ class ObjectWriter(Protocol):
         """How long the object is as far as the store has its bytes; after a ``close`` that failed, what is left."""
         ...
 
-    def write(self, piece: bytes) -> None:
-        """Append a piece; inline, because it lands in the page cache or a buffer.
+    def write(self, piece: bytes | memoryview) -> None:
+        """Append a piece, which nobody changes after; inline, because it lands in the page cache or a buffer.
 
         Raises:
             StorageFull: the store has no room; the object ends with the piece before.

@@ -70,7 +70,7 @@ class SqliteConnection:
         sql: str,
         *,
         unless: Callable[[Row], bool] | None = None,
-        **params: Any,  # noqa: ARG002
+        **params: Any,
     ) -> Row | None:
         """The first row: a read costs less than keeping what it found true."""
         return self.row(sql, **params)

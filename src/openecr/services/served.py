@@ -9,4 +9,4 @@ from openecr.services.ecr.operations import OPERATIONS as ECR
 from openecr.services.kms.operations import OPERATIONS as KMS
 from openecr.services.sts.operations import OPERATIONS as STS
 
-SERVICES: dict[str, dict[str, Operation]] = {"ecr": ECR, "sts": STS, "kms": KMS}
+SERVICES: dict[str, dict[str, Operation]] = {"ecr": ECR, "kms": KMS, "sts": STS}
