@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.object_store import ObjectStore, running_store
 from tests.running import OTHER_ACCOUNT, Server, running
 
 _numbers = count(1)
@@ -28,6 +29,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repositories."""
     with running(tmp_path_factory.mktemp("openecr"), "--workers", "2", accounts=(OTHER_ACCOUNT,)) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """One S3-compatible store for all tests; each makes its own buckets."""
+    with running_store(tmp_path_factory.mktemp("object-store")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def bucket(object_store: ObjectStore) -> str:
+    """A bucket that tests share; objects have ids of their own."""
+    return object_store.new_bucket()
 
 
 @pytest.fixture

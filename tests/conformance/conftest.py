@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.object_store import ObjectStore
 
 from openecr.blobs.filesystem import FilesystemStore
 from openecr.blobs.memory import MemoryStore
+from openecr.blobs.s3 import S3Store
+from openecr.blobs.s3_location import parse
 from openecr.blobs.store import BlobStore
 
 SMALL_DISK_BYTES = 1024 * 1024
@@ -23,7 +26,14 @@ def filesystem_store(tmp_path: Path) -> BlobStore:
     return FilesystemStore(tmp_path / "objects")
 
 
-@pytest.fixture(params=["memory", "filesystem"])
+@pytest.fixture
+def s3_store(object_store: ObjectStore, bucket: str, monkeypatch: pytest.MonkeyPatch) -> BlobStore:
+    for name, value in object_store.credentials.items():
+        monkeypatch.setenv(name, value)
+    return S3Store(parse(object_store.url(bucket)))
+
+
+@pytest.fixture(params=["memory", "filesystem", "s3"])
 def store(request: pytest.FixtureRequest) -> BlobStore:
     found: BlobStore = request.getfixturevalue(f"{request.param}_store")
     return found

@@ -23,6 +23,9 @@ TRICKS = [
     "/etc/passwd",
     "00000000-0000-4000-8000-00000000000\x00",
     "00000000-0000-4000-8000-000000000000\n",
+    "eu-west-1.",
+    "eu-west-1/00000000-0000-4000-8000-000000000000",
+    "../eu-west-1.00000000-0000-4000-8000-000000000000",
     "00000000-0000-4000-8000-000000000000/x",
     "00000000-0000-4000-8000-00000000000A",
     "00000000-0000-4000-8000-00000000000٠",
@@ -264,6 +267,25 @@ def test_a_deleted_object_is_missing_and_deleting_it_again_is_no_error(store: Bl
     asyncio.run(scenario())
 
 
+def test_many_are_deleted_at_once_and_those_that_are_gone_are_no_error(store: BlobStore) -> None:
+    async def scenario() -> None:
+        objects = [await stored(store, b"bytes") for _ in range(3)]
+        kept = await stored(store, b"kept")
+        await store.delete_many([*objects, new_id()])
+        await store.delete_many(objects)
+        await store.delete_many([])
+        for object_id in objects:
+            with pytest.raises(ObjectMissing):
+                await content_of(store, object_id, 5)
+        assert await content_of(store, kept, 4) == b"kept"
+
+    asyncio.run(scenario())
+
+
+def test_a_store_that_works_passes_its_own_check(store: BlobStore) -> None:
+    asyncio.run(store.check())
+
+
 def test_a_copied_prefix_is_an_object_of_its_own(store: BlobStore) -> None:
     async def scenario() -> tuple[bytes, bytes]:
         source, target = new_id(), new_id()
@@ -328,9 +350,11 @@ def test_an_id_that_is_none_is_refused_everywhere(store: BlobStore, object_id: s
         with pytest.raises(ValueError, match="is not an object id"):
             store.path(object_id)
         with pytest.raises(ValueError, match="is not an object id"):
-            store.url(object_id)
+            store.url(object_id, 60)
         with pytest.raises(ValueError, match="is not an object id"):
             await store.delete(object_id)
+        with pytest.raises(ValueError, match="is not an object id"):
+            await store.delete_many([good, object_id])
 
     asyncio.run(scenario())
 

@@ -9,12 +9,14 @@ import asyncio
 import errno
 import hashlib
 import os
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from openecr.blobs.store import PIECE_BYTES, ObjectMissing, ObjectWriter, require_object_id
 from openecr.errors import StorageFull
+from openecr.settings import SettingsError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_FAST_COPY = (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM)
@@ -85,7 +87,7 @@ class FilesystemStore:
         path = self._path(object_id)
         return path if path.exists() else None
 
-    def url(self, object_id: str) -> str | None:
+    def url(self, object_id: str, seconds: int) -> str | None:  # noqa: ARG002 - the protocol's
         """Nobody but openecr serves these files."""
         require_object_id(object_id)
         return None
@@ -93,6 +95,15 @@ class FilesystemStore:
     async def delete(self, object_id: str) -> None:
         """Unlink the file in a thread: freeing the blocks of a large one takes the disk's time."""
         await asyncio.to_thread(self._path(object_id).unlink, missing_ok=True)
+
+    async def delete_many(self, object_ids: Sequence[str]) -> None:
+        """Unlink the files in one thread, one by one."""
+        paths = [self._path(object_id) for object_id in object_ids]
+        await asyncio.to_thread(_unlink, paths)
+
+    async def check(self) -> None:
+        """Write, read and remove a file."""
+        await asyncio.to_thread(_check, self._root)
 
     def _path(self, object_id: str) -> Path:
         require_object_id(object_id)
@@ -178,6 +189,20 @@ def _is_cached(descriptor: int, offset: int) -> bool:
     except OSError:
         return True  # the file system cannot tell; inline is right for most reads
     return True
+
+
+def _unlink(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _check(root: Path) -> None:
+    path = root / f"check-{uuid4()}"
+    try:
+        path.write_bytes(b"openecr")
+        path.unlink()
+    except OSError as error:
+        raise SettingsError(f"layers cannot be stored in {root}: {error.strerror}; make it writable") from None
 
 
 def _copy_prefix(source: Path, target: Path, size_bytes: int) -> None:

@@ -1,7 +1,7 @@
 """Objects in the memory of one process: for tests and trials. Nothing survives it, all else is the contract."""
 
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from openecr.blobs.store import PIECE_BYTES, ObjectMissing, ObjectWriter, require_object_id
@@ -52,7 +52,7 @@ class MemoryStore:
         require_object_id(object_id)
         return None
 
-    def url(self, object_id: str) -> str | None:
+    def url(self, object_id: str, seconds: int) -> str | None:  # noqa: ARG002 - the protocol's
         """Nobody but openecr serves these bytes."""
         require_object_id(object_id)
         return None
@@ -60,6 +60,14 @@ class MemoryStore:
     async def delete(self, object_id: str) -> None:
         """Forget the object."""
         self._objects.pop(require_object_id(object_id), None)
+
+    async def delete_many(self, object_ids: Sequence[str]) -> None:
+        """Forget the objects."""
+        for object_id in object_ids:
+            await self.delete(object_id)
+
+    async def check(self) -> None:
+        """Memory is always there."""
 
     def require_room(self, more_bytes: int) -> None:
         """Refuse bytes that the capacity does not hold."""

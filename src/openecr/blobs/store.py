@@ -5,28 +5,52 @@ become durable with ``seal``, and are read by whoever the rows allow. A store ne
 """
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 PIECE_BYTES = 1024 * 1024
 """About what ``read`` yields at once."""
-_OBJECT_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+STORE_NAME = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}(?:_[0-9]{1,4})?")
+"""A region's own store: the region, and a number where the region had another before."""
+_OBJECT_ID = re.compile(rf"(?:({STORE_NAME.pattern})\.)?([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})")
 
 
 class ObjectMissing(Exception):
     """No object has this id; its bytes were deleted, or never written."""
 
 
+class StoreFailed(Exception):
+    """The store cannot be reached, or refused what openecr asked; the text is for the log, and holds no secret."""
+
+
 def require_object_id(text: str) -> str:
-    """The text, if it is an object id (a lower-case uuid); every store passes each id through here.
+    """The text, if it is an object id: a lower-case uuid, after the name of a region's own store and a dot where it is
+    in one. Every store passes each id through here.
 
     Raises:
         ValueError: it is not, so it must never become part of a path or a key.
     """
-    if _OBJECT_ID.fullmatch(text) is None:
+    if not is_object_id(text):
         raise ValueError(f"{text!r} is not an object id")
     return text
+
+
+def is_object_id(text: str) -> bool:
+    """Whether a text has the form of an object id."""
+    return _OBJECT_ID.fullmatch(text) is not None
+
+
+def split_object_id(text: str) -> tuple[str | None, str]:
+    """(name of the region's own store, id within the store) of an object id; None for the store of all others.
+
+    Raises:
+        ValueError: it is no object id.
+    """
+    found = _OBJECT_ID.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not an object id")
+    return found[1], found[2]
 
 
 class ObjectWriter(Protocol):
@@ -95,10 +119,22 @@ class BlobStore(Protocol):
         """A file that holds exactly the object's bytes, where there is one to send without copying."""
         ...
 
-    def url(self, object_id: str) -> str | None:
-        """A URL that serves the bytes without openecr, where the store has one: "redirect if you can"."""
+    def url(self, object_id: str, seconds: int) -> str | None:
+        """A URL that serves the bytes for so long without openecr, where the store has one: "redirect if you can"."""
         ...
 
     async def delete(self, object_id: str) -> None:
         """Remove an object; one that is not there is no error."""
+        ...
+
+    async def delete_many(self, object_ids: Sequence[str]) -> None:
+        """Remove objects, in as few requests as the store allows; those that are not there are no error."""
+        ...
+
+    async def check(self) -> None:
+        """Store, read and remove a few bytes, so that a server that could not keep a layer does not start.
+
+        Raises:
+            SettingsError: one sentence with the remedy.
+        """
         ...
