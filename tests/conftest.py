@@ -24,10 +24,17 @@ settings.load_profile("openecr")
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server with two workers and two accounts for all tests that only need a registry; each test uses its own
-    repositories."""
-    with running(tmp_path_factory.mktemp("openecr"), "--workers", "2", accounts=(OTHER_ACCOUNT,)) as started:
+    repositories. With OPENECR_TEST_BLOBS=s3 its layers are in the object store."""
+    flags: tuple[str, ...] = ("--workers", "2")
+    variables: dict[str, str] = {}
+    if os.environ.get("OPENECR_TEST_BLOBS") == "s3":
+        store: ObjectStore = request.getfixturevalue("object_store")
+        flags += ("--blobs", store.url(store.new_bucket()))
+        variables = store.credentials
+    folder = tmp_path_factory.mktemp("openecr")
+    with running(folder, *flags, accounts=(OTHER_ACCOUNT,), variables=variables) as started:
         yield started
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,8 @@ class Server:
     data_dir: Path
     port: int
     flags: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Beside this process's own."""
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
@@ -77,7 +79,7 @@ class Server:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env=environment(),
+            env=environment() | dict(self.variables),
         )
         log.close()
         self.wait_until_ready()
@@ -133,9 +135,11 @@ class Server:
 
 
 @contextmanager
-def running(data_dir: Path, *flags: str, accounts: Sequence[str] = ()) -> Iterator[Server]:
+def running(
+    data_dir: Path, *flags: str, accounts: Sequence[str] = (), variables: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """A server on a fresh port, with more accounts where asked, stopped at the end."""
-    server = Server(data_dir, free_port(), flags)
+    server = Server(data_dir, free_port(), flags, variables or {})
     server.start()
     try:
         for account_id in accounts:

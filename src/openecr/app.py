@@ -17,9 +17,8 @@ import structlog
 from openecr.addressing import Plane, address
 from openecr.asgi import Receive, Scope, Send
 from openecr.aws.plane import ApiPlane
-from openecr.blobs.filesystem import FilesystemStore
+from openecr.blobs.opening import open_stores
 from openecr.call import Deployment, Waist
-from openecr.data_dir import blobs_path
 from openecr.db.engines import open_database
 from openecr.db.sqlite import host_clock_us
 from openecr.jobs.schedule import Schedule
@@ -109,7 +108,7 @@ class Application:
                 return await _reply(send, scope, await self._answer_dkr(scope, receive, arrival), arrival.request_id)
             case Plane.LAYERS:
                 path = arrival.address.path
-                return await self._layers.answer(scope, receive, send, path, arrival.headers)
+                return await self._layers.answer(scope, receive, send, path, arrival.headers, arrival.request_id)
             case Plane.API:
                 scope["openecr.request_id"] = arrival.request_id
                 scope["openecr.base_url"] = arrival.base_url
@@ -195,23 +194,29 @@ class Application:
 async def build(settings: Settings, *, base_url: str) -> Application:
     """Open a deployment that was migrated, and compose the application."""
     notes = PullNotes()
-    return Application(await compose(settings, note_pull=notes.note), notes, base_url=base_url)
+    deployment = await compose(settings, note_pull=notes.note, connected=True)
+    return Application(deployment, notes, base_url=base_url)
 
 
 async def compose(
-    settings: Settings, *, note_pull: Callable[[int, int], None] = lambda _key, _now_us: None
+    settings: Settings,
+    *,
+    note_pull: Callable[[int, int], None] = lambda _key, _now_us: None,
+    connected: bool = False,
 ) -> Deployment:
-    """Open the database, the blob store and the keyring of a deployment that was migrated."""
+    """Open the database, the blob stores and the keyring of a deployment that was migrated."""
     root = load_root_key(settings.data_dir, os.environ, create=False)
+    blobs = open_stores(settings, connected=connected)
     database = await open_database(settings)
     return Deployment(
         settings=settings,
         database=database,
-        blobs=FilesystemStore(blobs_path(settings.data_dir)),
+        blobs=blobs,
         keyring=await database.read(lambda db: open_keyring(db, root)),
         now_us=database.clock_us,
         wall_us=host_clock_us,
         new_id=lambda: str(uuid.uuid4()),
+        new_object_id=blobs.new_object_id,
         note_pull=note_pull,
     )
 

@@ -6,17 +6,22 @@ it, in XML.
 
 import asyncio
 import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
+import structlog
+
 from openecr.access import layer_urls
 from openecr.asgi import Receive, Scope, Send
-from openecr.blobs.store import ObjectMissing
+from openecr.blobs.store import ObjectMissing, StoreFailed, is_object_id
 from openecr.call import Deployment
 from openecr.db.layers import Blob, find_object
-from openecr.names import UPLOAD_ID, Digest
+from openecr.names import Digest
 
+_log = structlog.get_logger(__name__)
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
@@ -26,7 +31,9 @@ class LayersPlane:
 
     deployment: Deployment
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send, path: str, headers: dict[bytes, bytes]) -> int:
+    async def answer(
+        self, scope: Scope, receive: Receive, send: Send, path: str, headers: dict[bytes, bytes], request_id: str
+    ) -> int:
         """Serve the object, whole or in part; the status sent."""
         if scope["method"] not in ("GET", "HEAD"):
             return await _refuse(send, 405, "MethodNotAllowed", "The specified method is not allowed.")
@@ -34,7 +41,7 @@ class LayersPlane:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         now_us = self.deployment.wall_us()
         digest = layer_urls.allows(self.deployment.keyring, object_id, query, now_us)
-        if digest is None or not UPLOAD_ID.fullmatch(object_id):
+        if digest is None or not is_object_id(object_id):
             return await _refuse(send, 403, "AccessDenied", "The URL is not valid, or it has expired.")
         blob = await self.deployment.database.read(lambda db: find_object(db, object_id))
         if blob is None:
@@ -42,7 +49,7 @@ class LayersPlane:
         wanted = _range(headers.get(b"range"), blob.size_bytes)
         if wanted is None:
             return await _unsatisfiable(send, blob)
-        return await self._send(scope, receive, send, blob, digest, wanted)
+        return await self._send(scope, receive, send, blob, digest, wanted, request_id)
 
     async def _send(
         self,
@@ -52,6 +59,7 @@ class LayersPlane:
         blob: Blob,
         digest: Digest,
         wanted: tuple[int, int, bool],
+        request_id: str,
     ) -> int:
         start_byte, end_byte, partial = wanted
         path = self.deployment.blobs.path(blob.object_id)
@@ -67,26 +75,37 @@ class LayersPlane:
         if partial:
             headers.append((b"content-range", f"bytes {start_byte}-{end_byte - 1}/{blob.size_bytes}".encode()))
         status = 206 if partial else 200
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        start = {"type": "http.response.start", "status": status, "headers": headers}
         if scope["method"] == "HEAD" or start_byte == end_byte:
+            await send(start)
             await send({"type": "http.response.body", "body": b""})
         elif path is not None and not partial and "http.response.pathsend" in scope.get("extensions", {}):
+            await send(start)
             await send({"type": "http.response.pathsend", "path": str(path)})
         else:
-            await self._stream(receive, send, blob, start_byte, end_byte)
+            async with aclosing(self.deployment.blobs.read(blob.object_id, start_byte, end_byte)) as pieces:
+                try:
+                    first = await anext(pieces)  # a store that fails is told by the status, not by a broken answer
+                except StoreFailed:
+                    _log.exception("the store failed", request_id=request_id, object_id=blob.object_id)
+                    return await _fail(send, request_id)
+                await send(start)
+                await _stream(receive, send, first, pieces)
         return status
 
-    async def _stream(self, receive: Receive, send: Send, blob: Blob, start_byte: int, end_byte: int) -> None:
-        """Send in pieces; stop when the client leaves, which only ``receive`` tells."""
-        gone = asyncio.ensure_future(_wait_for_disconnect(receive))
-        try:
-            async for piece in self.deployment.blobs.read(blob.object_id, start_byte, end_byte):
-                if gone.done():
-                    return
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-        finally:
-            gone.cancel()
+
+async def _stream(receive: Receive, send: Send, first: bytes, pieces: AsyncGenerator[bytes, None]) -> None:
+    """Send in pieces; stop when the client leaves, which only ``receive`` tells."""
+    gone = asyncio.ensure_future(_wait_for_disconnect(receive))
+    try:
+        await send({"type": "http.response.body", "body": first, "more_body": True})
+        async for piece in pieces:
+            if gone.done():
+                return
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        gone.cancel()
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:
@@ -113,6 +132,11 @@ def _range(header: bytes | None, size_bytes: int) -> tuple[int, int, bool] | Non
 async def _unsatisfiable(send: Send, blob: Blob) -> int:
     extra = (b"content-range", f"bytes */{blob.size_bytes}".encode())
     return await _refuse(send, 416, "InvalidRange", "The requested range is not satisfiable", extra)
+
+
+async def _fail(send: Send, request_id: str) -> int:
+    message = f"The layer cannot be read now. The log of the server has the reason under the request id {request_id}."
+    return await _refuse(send, 503, "ServiceUnavailable", message)
 
 
 async def _refuse(send: Send, status: int, code: str, message: str, *extra: tuple[bytes, bytes]) -> int:

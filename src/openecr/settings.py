@@ -34,6 +34,10 @@ class Settings:
     """Where the database, the layers, the keyring and the server's address file live."""
     database: str | None = None
     """``postgresql://user@host/name``: the metadata of many servers; without it SQLite in the data directory."""
+    blobs: str | None = None
+    """Where layers are: ``s3://bucket/prefix?endpoint=...`` or ``file:///folder``; without it the data directory."""
+    region_blobs: tuple[str, ...] = ()
+    """Regions with a store of their own for new layers: ``eu-west-1=s3://bucket/prefix?endpoint=...``."""
     host: str | None = None
     """Address to listen on; without it 127.0.0.1 and ::1 only."""
     port: int = 5050

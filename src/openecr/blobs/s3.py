@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from openecr.blobs.s3_bucket import Bucket, Stream, UploadGone
@@ -50,10 +50,24 @@ class S3Store:
     """The blob store of deployments that outgrow one machine; any number of processes may open one bucket."""
 
     def __init__(self, location: S3Location) -> None:
-        self.bucket = Bucket(location)
+        self._location = location
         self.flying = 0
         """Parts on their way, of all writers."""
         self.kept = _Kept()
+
+    @cached_property
+    def bucket(self) -> Bucket:
+        """The bucket, opened when it is needed first: credentials are read then.
+
+        Raises:
+            SettingsError: there are none.
+        """
+        return Bucket(self._location)
+
+    def connect(self) -> "S3Store":
+        """Open the bucket now, where the first request must not wait for it."""
+        _ = self.bucket
+        return self
 
     async def open_writer(self, object_id: str, offset_bytes: int) -> ObjectWriter:
         """Open an object to append at an offset; what lies beyond is cut off."""

@@ -200,6 +200,7 @@ class Bucket:
         key = f"check-{uuid4()}"
         name, where = self.location.name, self.location.endpoint or f"AWS ({self.location.region})"
         try:
+            self._require_bucket()
             self._client.put_object(**self._at(key), **self._made(""), Body=b"openecr")
             self._client.get_object(**self._at(key))["Body"].read()
             self._client.delete_object(**self._at(key))
@@ -221,6 +222,16 @@ class Bucket:
             raise SettingsError(
                 f"{where} does not say that a removed object of {name} is missing; allow s3:ListBucket on the bucket"
             )
+
+    def _require_bucket(self) -> None:
+        """Some stores would make the bucket with the first object. A HEAD says nothing else that helps."""
+        try:
+            self._client.head_bucket(Bucket=self.location.bucket)
+        except ClientError as error:
+            if _code(error) in (*_GONE, "NoSuchBucket"):
+                raise SettingsError(
+                    f"there is no bucket {self.location.bucket} at {self.location.endpoint or 'AWS'}; create it"
+                ) from None
 
     def _refresh(self) -> None:
         self._frozen = self._credentials.get_frozen_credentials()

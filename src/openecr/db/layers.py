@@ -20,6 +20,8 @@ class Layer:
     object_id: str
     size_bytes: int
     promised_until_us: int
+    cipher: str
+    """How openecr itself encrypted the bytes; ``none`` where the store holds what clients must get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Blob:
     size_bytes: int
 
 
-_COLUMNS = "l.id, l.digest, l.blob_key, b.object_id, b.size_bytes, l.promised_until_us"
+_COLUMNS = "l.id, l.digest, l.blob_key, b.object_id, b.size_bytes, l.promised_until_us, b.cipher"
 _FIND_IN_REGISTRY = (
     f"SELECT {_COLUMNS} FROM registry g JOIN repository r ON r.registry_key = g.id"
     " JOIN layer l ON l.repository_key = r.id AND l.digest = :digest JOIN blob b ON b.id = l.blob_key"

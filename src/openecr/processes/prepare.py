@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from openecr import data_dir
+from openecr.blobs.opening import open_stores
 from openecr.db import accounts, deployment
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
@@ -50,7 +51,7 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
     lock = ServeLock.take(settings.data_dir)
     path = data_dir.database_path(settings.data_dir)
     migrate(path)
-    data_dir.blobs_path(settings.data_dir).mkdir(exist_ok=True, mode=0o700)
+    await open_stores(settings).check()
     database = SqliteDatabase(path)
     try:
         fresh = await database.read(lambda db: db.row("SELECT 1 FROM deployment_key") is None)

@@ -108,7 +108,8 @@ def _malformed(text: str) -> dict[str, Any]:
 
 
 def locate(call: Call, *, repository_name: str, digest: Digest, registry_id: str | None = None) -> str:
-    """The path of a presigned URL for a layer of this repository, for that blob alone.
+    """Where to get a layer of this repository, by a presigned URL for that blob alone: the store's own where it may
+    serve this layer to this caller, else a path on the layers plane (the table is in docs/storage.md).
 
     Raises:
         RepositoryNotFound, LayerNotFound
@@ -118,8 +119,20 @@ def locate(call: Call, *, repository_name: str, digest: Digest, registry_id: str
     if layer is None:
         repository = require(call, repository_name, registry_id)
         raise LayerNotFound(digest=digest, repository=repository.name, registry_id=registry.account_id)
-    expires_us = call.deployment.wall_us() + call.settings.layer_url_seconds * 1_000_000
+    seconds = call.settings.layer_url_seconds
+    at_store = call.deployment.blobs.url(layer.object_id, seconds) if _may_leave(layer) else None
+    if at_store is not None:
+        return at_store
+    expires_us = call.deployment.wall_us() + seconds * 1_000_000
     return layer_urls.presign(call.deployment.keyring, layer.object_id, digest, expires_us)
+
+
+def _may_leave(layer: Layer) -> bool:
+    """Whether a client may be sent to the store for a layer: only for bytes that are there as they must arrive.
+
+    The one place that decides it; rules on where a caller may get layers from are asked here.
+    """
+    return layer.cipher == "none"
 
 
 locate_layer = decision("ecr:GetDownloadUrlForLayer", writes=False)(locate)
@@ -135,8 +148,9 @@ def get_download_url_for_layer(
     if digest is None:
         repository = require(call, repository_name, registry_id)
         raise LayerNotFound(digest=layer_digest, repository=repository.name, registry_id=repository.registry.account_id)
-    path = locate(call, repository_name=repository_name, registry_id=registry_id, digest=digest)
-    return {"downloadUrl": call.origin.base_url + path, "layerDigest": layer_digest}
+    found = locate(call, repository_name=repository_name, registry_id=registry_id, digest=digest)
+    url = call.origin.base_url + found if found.startswith("/") else found
+    return {"downloadUrl": url, "layerDigest": layer_digest}
 
 
 def link(call: Call, repository: Repository, digest: Digest, blob_key: int) -> None:

@@ -141,6 +141,7 @@ async def append(
     renewal = asyncio.create_task(_keep_lease(moving, lease))
     account_id = registry_id or moving.origin.registry.account_id
     size_bytes = 0
+    is_lost = False
     try:
         writer = await _open(moving, target, lease)
         try:
@@ -154,20 +155,26 @@ async def append(
                 size_bytes = received_bytes
                 if hasher is not None:
                     hasher.update(piece)
+                is_lost = True
                 await writer.drain()
+                is_lost = False
             if told_bytes is not None and size_bytes != told_bytes:
                 raise _wrong_length(repository_name, account_id, upload_id, lease.offset_bytes, size_bytes)
         finally:
+            was_lost, is_lost = is_lost, True
             await writer.close()
+            is_lost = was_lost
     except InvalidLayerPart:
         size_bytes, hasher = 0, None
         raise
     finally:
         renewal.cancel()
-        sha256 = hasher.digest() if hasher is not None else None
-        end_bytes = await moving.run(_advance, **target, lease=lease, size_bytes=size_bytes, sha256=sha256)
-        if hasher is not None:
-            hashers.keep(lease.object_id, end_bytes, hasher)
+        # A store that failed may still do what it was asked, later: the lease lapses, and who goes on gets a copy.
+        if not is_lost:
+            sha256 = hasher.digest() if hasher is not None else None
+            end_bytes = await moving.run(_advance, **target, lease=lease, size_bytes=size_bytes, sha256=sha256)
+            if hasher is not None:
+                hashers.keep(lease.object_id, end_bytes, hasher)
     return end_bytes
 
 
@@ -207,10 +214,11 @@ def _wrong_length(
 
 async def _win_lease(moving: Flow, target: dict[str, Any], first_byte: int | None) -> _Lease:
     """Lease the upload; a writer that vanished is waited for until its lease lapses."""
-    new_id = moving.deployment.new_id
+    deployment, region = moving.deployment, moving.origin.registry.region
     for remaining in reversed(range(_BUSY_TRIES)):
         try:
-            return await moving.run(_lease, **target, first_byte=first_byte, holder=new_id(), spare_id=new_id())
+            holder, spare_id = deployment.new_id(), deployment.new_object_id(region)
+            return await moving.run(_lease, **target, first_byte=first_byte, holder=holder, spare_id=spare_id)
         except UploadBusy:
             if not remaining:
                 raise

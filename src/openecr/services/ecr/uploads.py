@@ -36,7 +36,7 @@ def begin(call: Call, *, repository_name: str, upload_id: str, registry_id: str 
         upload_id=upload_id,
         repository_key=repository.key,
         principal_key=call.caller.principal_key,
-        object_id=call.deployment.new_id(),
+        object_id=call.deployment.new_object_id(call.registry(registry_id).region),
         now_us=call.db.clock_us(),
     )
     return upload_id
