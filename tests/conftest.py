@@ -26,12 +26,12 @@ settings.load_profile("openecr")
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server with two workers and two accounts for all tests that only need a registry; each test uses its own
-    repositories. With OPENECR_TEST_BLOBS=s3 its layers are in the object store."""
+    repositories. With OPENECR_TEST_BLOBS=s3 its layers are in the object store, and served by the layers plane."""
     flags: tuple[str, ...] = ("--workers", "2")
     variables: dict[str, str] = {}
     if os.environ.get("OPENECR_TEST_BLOBS") == "s3":
         store: ObjectStore = request.getfixturevalue("object_store")
-        flags += ("--blobs", store.url(store.new_bucket()))
+        flags += ("--blobs", store.url(store.new_bucket(), redirect="off"))
         variables = store.credentials
     folder = tmp_path_factory.mktemp("openecr")
     with running(folder, *flags, accounts=(OTHER_ACCOUNT,), variables=variables) as started:

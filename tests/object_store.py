@@ -124,12 +124,19 @@ class SeaweedFS:
         while time.monotonic() < deadline:
             assert self.process.poll() is None, (self.folder / "log").read_text(errors="replace")[-3000:]
             try:
-                self.store.client().list_buckets()
+                self._use()
             except Exception:  # noqa: BLE001 - whatever a half-started store says
                 time.sleep(0.1)
             else:
                 return
         raise AssertionError(f"SeaweedFS did not answer within {START_SECONDS} s")
+
+    def _use(self) -> None:
+        """Store and read: a gateway that lists buckets may not have found its volumes yet."""
+        client = self.store.client()
+        client.create_bucket(Bucket="ready")
+        client.put_object(Bucket="ready", Key="ready", Body=b"ready")
+        client.get_object(Bucket="ready", Key="ready")["Body"].read()
 
     def kill(self) -> None:
         """End it at once, as a crash does."""
