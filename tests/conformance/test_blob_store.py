@@ -12,6 +12,7 @@ import pytest
 from openecr.blobs.filesystem import FilesystemStore
 from openecr.blobs.store import PIECE_BYTES, BlobStore, ObjectMissing
 from openecr.errors import StorageFull
+from openecr.settings import SettingsError
 
 CONTENT = hashlib.shake_256(b"openecr").digest(2 * PIECE_BYTES + 1000)
 TRICKS = [
@@ -282,8 +283,15 @@ def test_many_are_deleted_at_once_and_those_that_are_gone_are_no_error(store: Bl
     asyncio.run(scenario())
 
 
-def test_a_store_that_works_passes_its_own_check(store: BlobStore) -> None:
-    asyncio.run(store.check())
+def test_a_store_that_works_passes_its_check_and_keeps_the_deployments_mark(store: BlobStore) -> None:
+    async def scenario() -> None:
+        mark = new_id()
+        await store.check(mark, is_marked=False)
+        await store.check(mark, is_marked=True)
+        with pytest.raises(SettingsError, match=r"deployment-.* is missing there; give the --blobs or --region-blobs"):
+            await store.check(new_id(), is_marked=True)
+
+    asyncio.run(scenario())
 
 
 def test_a_copied_prefix_is_an_object_of_its_own(store: BlobStore) -> None:

@@ -295,7 +295,7 @@ def test_wrong_credentials_are_told_with_the_remedy(
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(SettingsError, match="check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
-        asyncio.run(opened().check())
+        asyncio.run(opened().check(str(uuid4()), is_marked=False))
 
 
 def test_a_bucket_that_is_not_there_is_told_with_the_remedy(
@@ -303,7 +303,7 @@ def test_a_bucket_that_is_not_there_is_told_with_the_remedy(
 ) -> None:
     store = S3Store(parse(object_store.url("openecr-test-no-such-bucket")))
     with pytest.raises(SettingsError, match=r"there is no bucket openecr-test-no-such-bucket at .*; create it"):
-        asyncio.run(store.check())
+        asyncio.run(store.check(str(uuid4()), is_marked=False))
 
 
 def test_without_credentials_nobody_asks_the_machines_metadata(

@@ -201,6 +201,19 @@ def test_a_server_with_wrong_credentials_does_not_start(object_store: ObjectStor
     assert "Traceback" not in said
 
 
+def test_a_server_without_its_layers_does_not_start_and_gc_does_not_run(
+    object_store: ObjectStore, bucket: str, tmp_path: Path
+) -> None:
+    with running(tmp_path, "--workers=1", f"--blobs={object_store.url(bucket)}", variables=object_store.credentials):
+        pass
+    other = refusal(object_store, tmp_path, object_store.url(object_store.new_bucket()))
+    assert "is not where this deployment's layers are" in other
+    for command in ("serve", "gc"):
+        forgotten = openecr(command, "--data-dir", str(tmp_path), check=False)
+        assert forgotten.returncode != 0
+        assert f"{tmp_path}/blobs is not where this deployment's layers are" in forgotten.stderr
+
+
 def test_a_store_is_trusted_by_its_ca_and_by_no_other(object_store: ObjectStore, bucket: str, tmp_path: Path) -> None:
     good = ensure(tmp_path / "good", ["localhost", "127.0.0.1"], datetime.now(UTC))
     other = ensure(tmp_path / "other", ["localhost"], datetime.now(UTC))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from openecr.blobs.store import PIECE_BYTES, ObjectMissing, ObjectWriter, require_object_id
+from openecr.blobs.store import PIECE_BYTES, ObjectMissing, ObjectWriter, mark_name, require_object_id, unmarked
 from openecr.errors import StorageFull
 from openecr.settings import SettingsError
 
@@ -101,9 +101,9 @@ class FilesystemStore:
         paths = [self._path(object_id) for object_id in object_ids]
         await asyncio.to_thread(_unlink, paths)
 
-    async def check(self) -> None:
-        """Write, read and remove a file."""
-        await asyncio.to_thread(_check, self._root)
+    async def check(self, mark: str, *, is_marked: bool) -> None:
+        """Write and remove a file, and look for the mark."""
+        await asyncio.to_thread(_check, self._root, mark, is_marked)
 
     def _path(self, object_id: str) -> Path:
         require_object_id(object_id)
@@ -196,11 +196,15 @@ def _unlink(paths: list[Path]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _check(root: Path) -> None:
+def _check(root: Path, mark: str, is_marked: bool) -> None:
     path = root / f"check-{uuid4()}"
+    marked = root / mark_name(mark)
+    if is_marked and not marked.exists():
+        raise unmarked(str(root), mark)
     try:
         path.write_bytes(b"openecr")
         path.unlink()
+        marked.touch(mode=0o600)
     except OSError as error:
         raise SettingsError(f"layers cannot be stored in {root}: {error.strerror}; make it writable") from None
 

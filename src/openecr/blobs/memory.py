@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
-from openecr.blobs.store import PIECE_BYTES, ObjectMissing, ObjectWriter, require_object_id
+from openecr.blobs.store import PIECE_BYTES, ObjectMissing, ObjectWriter, require_object_id, unmarked
 from openecr.errors import StorageFull
 
 
@@ -14,6 +14,7 @@ class MemoryStore:
     def __init__(self, capacity_bytes: int | None = None) -> None:
         self._objects: dict[str, bytearray] = {}
         self._capacity_bytes = capacity_bytes
+        self._marks: set[str] = set()
 
     async def open_writer(self, object_id: str, offset_bytes: int) -> ObjectWriter:
         """Open an object to append at an offset; what lies beyond is cut off."""
@@ -66,8 +67,11 @@ class MemoryStore:
         for object_id in object_ids:
             await self.delete(object_id)
 
-    async def check(self) -> None:
-        """Memory is always there."""
+    async def check(self, mark: str, *, is_marked: bool) -> None:
+        """Memory is always there; the mark goes with it."""
+        if is_marked and mark not in self._marks:
+            raise unmarked("the memory of this process", mark)
+        self._marks.add(mark)
 
     def require_room(self, more_bytes: int) -> None:
         """Refuse bytes that the capacity does not hold."""

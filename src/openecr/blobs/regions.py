@@ -91,10 +91,14 @@ class RegionStores:
         for store, inner_ids in by_store.values():
             await store.delete_many(inner_ids)
 
-    async def check(self) -> None:
+    def each(self) -> dict[str, BlobStore]:
+        """Every store by its name; that of all other regions is ``default``."""
+        return {"default": self._default, **self._by_name}
+
+    async def check(self, mark: str, *, is_marked: bool) -> None:
         """Check every store."""
-        for store in (self._default, *self._by_name.values()):
-            await store.check()
+        for store in self.each().values():
+            await store.check(mark, is_marked=is_marked)
 
     def _find(self, object_id: str) -> tuple[BlobStore, str]:
         name, inner_id = split_object_id(object_id)

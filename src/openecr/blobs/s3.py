@@ -30,7 +30,15 @@ from openecr.blobs.s3_state import (
     read_note,
     read_state,
 )
-from openecr.blobs.store import PIECE_BYTES, ObjectMissing, ObjectWriter, StoreFailed, require_object_id
+from openecr.blobs.store import (
+    PIECE_BYTES,
+    ObjectMissing,
+    ObjectWriter,
+    StoreFailed,
+    mark_name,
+    require_object_id,
+    unmarked,
+)
 
 PART_BYTES = 8 * 1024 * 1024
 """Of one part: 10,000 of them, S3's most, hold more than the largest layer."""
@@ -143,9 +151,14 @@ class S3Store:
         await asyncio.gather(*(self.bucket.run(self.abort_uploads, object_id) for object_id in object_ids))
         await self.bucket.run(self.bucket.delete, [object_id + slot for object_id in object_ids for slot in SLOTS])
 
-    async def check(self) -> None:
-        """Store, read and remove a few bytes."""
+    async def check(self, mark: str, *, is_marked: bool) -> None:
+        """Store, read and remove a few bytes, and look for the mark."""
         await self.bucket.run(self.bucket.check)
+        found = await self.bucket.run(self.bucket.head, mark_name(mark))
+        if found is None and is_marked:
+            raise unmarked(self._location.name, mark)
+        if found is None:
+            await self.bucket.run(self.bucket.put, mark_name(mark), b"", "")
 
     # What follows waits for the store, and runs in its threads.
 

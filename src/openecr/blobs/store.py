@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from openecr.settings import SettingsError
+
 PIECE_BYTES = 1024 * 1024
 """About what ``read`` yields at once."""
 STORE_NAME = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}(?:_[0-9]{1,4})?")
@@ -34,6 +36,19 @@ def require_object_id(text: str) -> str:
     if not is_object_id(text):
         raise ValueError(f"{text!r} is not an object id")
     return text
+
+
+def mark_name(mark: str) -> str:
+    """The name of the object that says whose layers are here."""
+    return f"deployment-{mark}"
+
+
+def unmarked(where: str, mark: str) -> SettingsError:
+    """The error of a store that has not the layers that it should have."""
+    return SettingsError(
+        f"{where} is not where this deployment's layers are: {mark_name(mark)} is missing there; give the --blobs or "
+        "--region-blobs of before, or copy everything from there first"
+    )
 
 
 def is_object_id(text: str) -> bool:
@@ -69,7 +84,11 @@ class ObjectWriter(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of the object, flushing buffers to the store; durable only after ``seal``."""
+        """Let go of the object, flushing buffers to the store; durable only after ``seal``.
+
+        Where it returns, every piece that ``write`` took is kept, whatever ``drain`` raised; where it raises, which of
+        them are kept is not known, and the object must not be appended to again.
+        """
         ...
 
 
@@ -131,10 +150,14 @@ class BlobStore(Protocol):
         """Remove objects, in as few requests as the store allows; those that are not there are no error."""
         ...
 
-    async def check(self) -> None:
-        """Store, read and remove a few bytes, so that a server that could not keep a layer does not start.
+    async def check(self, mark: str, *, is_marked: bool) -> None:
+        """Store, read and remove a few bytes, so that a server that could not keep a layer does not start; and see that
+        it is the store that has this deployment's layers.
 
+        Args:
+            mark: a name of the deployment, left in the store (``mark_name``).
+            is_marked: whether it was left there before.
         Raises:
-            SettingsError: one sentence with the remedy.
+            SettingsError: the store does not work, or should have the mark and has not; one sentence with the remedy.
         """
         ...

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from openecr import data_dir
-from openecr.blobs.opening import open_stores
 from openecr.db import accounts, deployment
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
 from openecr.keyring import Keyring, create_missing_keys, load_root_key, open_keyring
 from openecr.processes.lock import ServeLock
+from openecr.processes.stores import check_stores
 from openecr.settings import Settings, SettingsError
 
 CREATED_US = "created_us"
@@ -51,7 +51,6 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
     lock = ServeLock.take(settings.data_dir)
     path = data_dir.database_path(settings.data_dir)
     migrate(path)
-    await open_stores(settings).check()
     database = SqliteDatabase(path)
     try:
         fresh = await database.read(lambda db: db.row("SELECT 1 FROM deployment_key") is None)
@@ -72,6 +71,7 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
         # What was committed before is opened too: a server that cannot open the keyring refuses to start.
         await database.read(lambda db: open_keyring(db, root))
         is_new, shift_us = await database.write(fill)
+        await check_stores(settings, database)
     finally:
         await database.close()
     return Prepared(lock, is_new, shift_us)

@@ -141,7 +141,7 @@ async def append(
     renewal = asyncio.create_task(_keep_lease(moving, lease))
     account_id = registry_id or moving.origin.registry.account_id
     size_bytes = 0
-    is_lost = False
+    is_kept = True
     try:
         writer = await _open(moving, target, lease)
         try:
@@ -155,22 +155,20 @@ async def append(
                 size_bytes = received_bytes
                 if hasher is not None:
                     hasher.update(piece)
-                is_lost = True
                 await writer.drain()
-                is_lost = False
             if told_bytes is not None and size_bytes != told_bytes:
                 raise _wrong_length(repository_name, account_id, upload_id, lease.offset_bytes, size_bytes)
         finally:
-            was_lost, is_lost = is_lost, True
+            is_kept = False
             await writer.close()
-            is_lost = was_lost
+            is_kept = True
     except InvalidLayerPart:
         size_bytes, hasher = 0, None
         raise
     finally:
         renewal.cancel()
         # A store that failed may still do what it was asked, later: the lease lapses, and who goes on gets a copy.
-        if not is_lost:
+        if is_kept:
             sha256 = hasher.digest() if hasher is not None else None
             end_bytes = await moving.run(_advance, **target, lease=lease, size_bytes=size_bytes, sha256=sha256)
             if hasher is not None:
