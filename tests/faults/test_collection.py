@@ -93,5 +93,5 @@ def _only_named_bytes_are_left(server: Server, load: Load) -> bool:
         for manifest in load.kept.values()
         for item in (json.loads(manifest)["config"], *json.loads(manifest)["layers"])
     }
-    stored = [path for path in (server.data_dir / "blobs").rglob("*") if path.is_file()]
+    stored = [path for path in (server.data_dir / "blobs").glob("*/*/*") if path.is_file()]
     return {digest_of(path.read_bytes()) for path in stored} == named
