@@ -9,8 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from openecr.blobs.s3 import HELD_BYTES, PART_BYTES, S3Store
+from openecr.blobs.s3 import S3Store
 from openecr.blobs.s3_location import parse
+from openecr.blobs.s3_uploads import HELD_BYTES, PART_BYTES
 from openecr.blobs.store import StoreFailed
 from openecr.errors import StorageFull
 

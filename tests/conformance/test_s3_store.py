@@ -11,8 +11,9 @@ from uuid import uuid4
 import pytest
 from tests.object_store import ObjectStore, fetch
 
-from openecr.blobs.s3 import HELD_BYTES, PART_BYTES, S3Store
+from openecr.blobs.s3 import S3Store
 from openecr.blobs.s3_location import parse
+from openecr.blobs.s3_uploads import HELD_BYTES, PART_BYTES
 from openecr.blobs.store import PIECE_BYTES, ObjectMissing, StoreFailed
 from openecr.settings import SettingsError
 
@@ -301,8 +302,9 @@ def test_wrong_credentials_are_told_with_the_remedy(
 def test_a_bucket_that_is_not_there_is_told_with_the_remedy(
     object_store: ObjectStore, opened: Callable[[], S3Store]
 ) -> None:
-    store = S3Store(parse(object_store.url("openecr-test-no-such-bucket")))
-    with pytest.raises(SettingsError, match=r"there is no bucket openecr-test-no-such-bucket at .*; create it"):
+    name = f"openecr-test-none-{uuid4().hex[:8]}"
+    store = S3Store(parse(object_store.url(name)))
+    with pytest.raises(SettingsError, match=f"there is no bucket {name} at .*; create it"):
         asyncio.run(store.check(str(uuid4()), is_marked=False))
 
 
