@@ -85,7 +85,10 @@ class Server:
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
-        """Poll the readiness address until it answers, or the server has ended."""
+        """Poll the readiness address until it answers and commands find the server, or the server has ended.
+
+        One worker may answer while another still starts; the address is left once all do.
+        """
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             assert self.process is not None
@@ -93,10 +96,11 @@ class Server:
                 raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log()}")
             try:
                 with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
-                    if answer.status == 200:
+                    if answer.status == 200 and (self.data_dir / "server.json").exists():
                         return
             except OSError:
-                time.sleep(0.05)
+                pass
+            time.sleep(0.05)
         raise AssertionError(f"the server was not ready after {START_SECONDS} s:\n{self.log()}")
 
     def log(self) -> str:
