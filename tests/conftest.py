@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.object_store import ObjectStore, running_store
 from tests.postgres import Cluster, running_cluster
 from tests.running import OTHER_ACCOUNT, Server, free_port, running
 
@@ -30,16 +31,35 @@ def postgres() -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=["sqlite", "postgresql", "postgresql-s3"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server with two workers and two accounts for all tests that only need a registry, on each engine; each test
-    uses its own repositories."""
+    """One server with two workers and two accounts for all tests that only need a registry, on each place for metadata
+    and layers; each test uses its own repositories."""
     database = None
-    if request.param == "postgresql":
+    flags: tuple[str, ...] = ("--workers", "2")
+    variables: dict[str, str] = {}
+    if request.param != "sqlite":
         database = request.getfixturevalue("postgres").create_database()
+    if request.param == "postgresql-s3":
+        store: ObjectStore = request.getfixturevalue("object_store")
+        flags += ("--blobs", store.url(store.new_bucket()))
+        variables = store.credentials
     folder = tmp_path_factory.mktemp("openecr")
-    with running(folder, "--workers", "2", accounts=(OTHER_ACCOUNT,), database=database) as started:
+    with running(folder, *flags, accounts=(OTHER_ACCOUNT,), database=database, variables=variables) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """One S3-compatible store for all tests; each makes its own buckets."""
+    with running_store(tmp_path_factory.mktemp("object-store")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def bucket(object_store: ObjectStore) -> str:
+    """A bucket that tests share; objects have ids of their own."""
+    return object_store.new_bucket()
 
 
 @pytest.fixture

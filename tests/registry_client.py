@@ -6,6 +6,7 @@ import http.client
 import json
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -86,10 +87,13 @@ class RegistryClient:
     def pull_blob(self, name: str, digest: str) -> Answer:
         """GET a blob and follow the redirect by hand, without credentials."""
         answer = self.request("GET", f"{self.path(name)}/blobs/{digest}")
-        if answer.status != 307:
-            return answer
-        anonymous = RegistryClient(self.port, None, self.host)
-        return anonymous.request("GET", answer.headers["location"])
+        return self.follow(answer) if answer.status == 307 else answer
+
+    def follow(self, answer: Answer, **headers: str) -> Answer:
+        """GET where an answer sends its client, on this server or another."""
+        there = urlsplit(answer.headers["location"])
+        anonymous = RegistryClient(there.port or self.port, None, there.hostname or self.host)
+        return anonymous.request("GET", f"{there.path}?{there.query}", **headers)
 
 
 def digest_of(content: bytes) -> str:

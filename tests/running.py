@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +65,8 @@ class Server:
     flags: tuple[str, ...] = ()
     database: str | None = None
     """Where the metadata is, if not in the data directory."""
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Beside this process's own."""
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
@@ -88,13 +90,16 @@ class Server:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env=environment(),
+            env=environment() | dict(self.variables),
         )
         log.close()
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
-        """Poll the readiness address until it answers, or the server has ended."""
+        """Poll the readiness address until it answers and commands find the server, or the server has ended.
+
+        One worker may answer while another still starts; the address is left once all do.
+        """
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             assert self.process is not None
@@ -102,10 +107,11 @@ class Server:
                 raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log()}")
             try:
                 with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
-                    if answer.status == 200:
+                    if answer.status == 200 and (self.data_dir / "server.json").exists():
                         return
             except OSError:
-                time.sleep(0.05)
+                pass
+            time.sleep(0.05)
         raise AssertionError(f"the server was not ready after {START_SECONDS} s:\n{self.log()}")
 
     def log(self) -> str:
@@ -164,9 +170,15 @@ class Server:
 
 
 @contextmanager
-def running(data_dir: Path, *flags: str, accounts: Sequence[str] = (), database: str | None = None) -> Iterator[Server]:
+def running(
+    data_dir: Path,
+    *flags: str,
+    accounts: Sequence[str] = (),
+    database: str | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """A server on a fresh port, with more accounts where asked, stopped at the end."""
-    server = Server(data_dir, free_port(), flags, database)
+    server = Server(data_dir, free_port(), flags, database, variables or {})
     server.start()
     try:
         for account_id in accounts:

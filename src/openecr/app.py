@@ -18,10 +18,8 @@ from openecr.addressing import Plane, address
 from openecr.asgi import Receive, Scope, Send
 from openecr.aws.plane import ApiPlane
 from openecr.blobs.disk import Disk
-from openecr.blobs.filesystem import FilesystemStore
-from openecr.blobs.store import BlobStore
+from openecr.blobs.opening import default_folder, open_stores
 from openecr.call import Deployment, Waist
-from openecr.data_dir import blobs_path
 from openecr.db.engines import open_database
 from openecr.db.sqlite import host_clock_us
 from openecr.jobs.schedule import Schedule
@@ -151,7 +149,7 @@ class Application:
                 return await _reply(send, scope, await self._answer_dkr(scope, receive, arrival), arrival.request_id)
             case Plane.LAYERS:
                 path = arrival.address.path
-                return await self._layers.answer(scope, receive, send, path, arrival.headers)
+                return await self._layers.answer(scope, receive, send, path, arrival.headers, arrival.request_id)
             case Plane.API:
                 scope["openecr.request_id"] = arrival.request_id
                 scope["openecr.base_url"] = arrival.base_url
@@ -263,30 +261,31 @@ class Application:
 async def build(settings: Settings, *, base_url: str) -> Application:
     """Open a deployment that was migrated, and compose the application."""
     notes = PullNotes()
-    return Application(await compose(settings, note_pull=notes.note), notes, base_url=base_url)
+    deployment = await compose(settings, note_pull=notes.note, connected=True)
+    return Application(deployment, notes, base_url=base_url)
 
 
 async def compose(
-    settings: Settings, *, note_pull: Callable[[int, int], None] = lambda _key, _now_us: None
+    settings: Settings,
+    *,
+    note_pull: Callable[[int, int], None] = lambda _key, _now_us: None,
+    connected: bool = False,
 ) -> Deployment:
-    """Open the database, the blob store and the keyring of a deployment that was migrated."""
+    """Open the database, the blob stores and the keyring of a deployment that was migrated."""
     roots = load_root_keys(settings.data_dir, os.environ, create=False)
+    blobs = open_stores(settings, connected=connected)
     database = await open_database(settings)
     return Deployment(
         settings=settings,
         database=database,
-        blobs=blob_store(settings),
+        blobs=blobs,
         keyring=await database.read(lambda db: open_keyring(db, *roots)),
         now_us=database.clock_us,
         wall_us=host_clock_us,
         new_id=lambda: str(uuid.uuid4()),
+        new_object_id=blobs.new_object_id,
         note_pull=note_pull,
     )
-
-
-def blob_store(settings: Settings) -> BlobStore:
-    """Where the layers of a deployment are."""
-    return FilesystemStore(blobs_path(settings.data_dir))
 
 
 @contextlib.asynccontextmanager
@@ -301,9 +300,10 @@ async def composed(settings: Settings) -> AsyncIterator[Deployment]:
 
 def disk_of(settings: Settings) -> Disk | None:
     """The file system under the layers; None where the store has no end to guard, or nothing is to be kept free."""
-    return (
-        Disk(blobs_path(settings.data_dir), settings.disk_reserve_bytes) if settings.disk_reserve_bytes != 0 else None
-    )
+    folder = default_folder(settings)
+    if folder is None or settings.disk_reserve_bytes == 0:
+        return None
+    return Disk(folder, settings.disk_reserve_bytes)
 
 
 def served_regions(settings: Settings) -> frozenset[str]:

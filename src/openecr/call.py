@@ -92,7 +92,9 @@ class Deployment:
     wall_us: Callable[[], int]
     """The true clock, µs UTC, for what other machines check too: presigned URLs."""
     new_id: Callable[[], str]
-    """A fresh opaque id (uuid4 text) for objects and uploads."""
+    """A fresh opaque id (uuid4 text) for uploads and leases."""
+    new_object_id: Callable[[str], str]
+    """A fresh id for an object of a registry in this region; it says which store the object is in."""
     note_pull: Callable[[int, int], None]
     """(image key, now_us): remember that an image was pulled; flushed in batches, so a pull writes no row."""
 

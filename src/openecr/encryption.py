@@ -93,13 +93,13 @@ class DataKey:
 NO_KEY = DataKey(PLAIN, None)
 
 
-def encrypts(settings: Settings, store: BlobStore, encryption_type: str) -> bool:
-    """Whether openecr encrypts the layers of a repository itself, rather than the disk or the object store.
+def encrypts(settings: Settings, store: BlobStore, encryption_type: str, object_id: str) -> bool:
+    """Whether openecr encrypts an object of a repository itself, rather than the disk or the object store.
 
     Under a KMS key always: nobody else could honour that the key is disabled. AES256 may be handed on by the setting
     (``encryption: storage``), and is where the store encrypts what it holds, so that clients can be sent to it.
     """
-    return encryption_type != AES256 or (settings.encryption == "on" and not store.encrypts_itself)
+    return encryption_type != AES256 or (settings.encryption == "on" and not store.encrypts(object_id))
 
 
 def wrap_under_service_key(keyring: Keyring, plain: bytes | None = None) -> DataKey:

@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
+import structlog
+
 from openecr.access import layer_urls
 from openecr.asgi import Receive, Scope, Send
-from openecr.blobs.store import BlobStore, ObjectMissing
+from openecr.blobs.store import BlobStore, ObjectMissing, StoreFailed, is_object_id
 from openecr.call import Deployment
 from openecr.db import kms
 from openecr.db.layers import Blob, find_object
 from openecr.encryption import key_arn_of, require_usable
 from openecr.errors import DatabaseAway, KmsRefused
-from openecr.names import UPLOAD_ID, Digest
+from openecr.names import Digest
 
+_log = structlog.get_logger(__name__)
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
@@ -31,7 +34,9 @@ class LayersPlane:
 
     deployment: Deployment
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send, path: str, headers: dict[bytes, bytes]) -> int:
+    async def answer(
+        self, scope: Scope, receive: Receive, send: Send, path: str, headers: dict[bytes, bytes], request_id: str
+    ) -> int:
         """Serve the object, whole or in part; the status sent."""
         if scope["method"] not in ("GET", "HEAD"):
             return await _refuse(send, 405, "MethodNotAllowed", "The specified method is not allowed.")
@@ -39,7 +44,7 @@ class LayersPlane:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         now_us = self.deployment.wall_us()
         digest = layer_urls.allows(self.deployment.keyring, object_id, query, now_us)
-        if digest is None or not UPLOAD_ID.fullmatch(object_id):
+        if digest is None or not is_object_id(object_id):
             return await _refuse(send, 403, "AccessDenied", "The URL is not valid, or it has expired.")
         try:
             blob = await self.deployment.database.read(lambda db: find_object(db, object_id), consistent=False)
@@ -55,7 +60,7 @@ class LayersPlane:
             store = await self.deployment.store_of(blob.data_key)
         except KmsRefused as refused:
             return await _refuse(send, 400, f"KMS.{refused.fields['kms_error']}", refused.message)
-        return await self._send(scope, receive, send, _Served(store, blob, digest, *wanted))
+        return await self._send(scope, receive, send, _Served(store, blob, digest, *wanted), request_id)
 
     async def _require_key(self, blob: Blob) -> None:
         """Refuse a layer whose KMS key may not be used, encrypted already or not, however old the URL is."""
@@ -63,16 +68,20 @@ class LayersPlane:
         if key_arn is not None:
             require_usable(key_arn, await self.deployment.database.read(lambda db: kms.state_of(db, key_arn)))
 
-    async def _send(self, scope: Scope, receive: Receive, send: Send, served: "_Served") -> int:
+    async def _send(self, scope: Scope, receive: Receive, send: Send, served: "_Served", request_id: str) -> int:
         blob, start_byte, end_byte = served.blob, served.start_byte, served.end_byte
         path = served.store.path(blob.object_id)
-        if await served.store.size_bytes(blob.object_id) != blob.size_bytes:
+        if path is not None and path.stat().st_size != blob.size_bytes:
             raise ObjectMissing(f"object {blob.object_id} does not hold the {blob.size_bytes} bytes of its row")
         head_only = scope["method"] == "HEAD" or start_byte == end_byte
         whole_file = path is not None and not served.partial and "http.response.pathsend" in scope.get("extensions", {})
         pieces = served.store.read(blob.object_id, start_byte, end_byte)
         # Damage in the first piece can still be told with a status.
-        first = b"" if head_only or whole_file else await anext(pieces)
+        try:
+            first = b"" if head_only or whole_file else await anext(pieces)
+        except StoreFailed:
+            _log.exception("the store failed", request_id=request_id, object_id=blob.object_id)
+            return await _fail(send, request_id)
         await send({"type": "http.response.start", "status": served.status, "headers": served.headers})
         if head_only:
             await send({"type": "http.response.body", "body": b""})
@@ -157,6 +166,11 @@ def _range(header: bytes | None, size_bytes: int) -> tuple[int, int, bool] | Non
 async def _unsatisfiable(send: Send, blob: Blob) -> int:
     extra = (b"content-range", f"bytes */{blob.size_bytes}".encode())
     return await _refuse(send, 416, "InvalidRange", "The requested range is not satisfiable", extra)
+
+
+async def _fail(send: Send, request_id: str) -> int:
+    message = f"The layer cannot be read now. The log of the server has the reason under the request id {request_id}."
+    return await _refuse(send, 503, "ServiceUnavailable", message)
 
 
 async def _refuse(send: Send, status: int, code: str, message: str, *extra: tuple[bytes, bytes]) -> int:

@@ -36,6 +36,10 @@ class Settings:
     """``postgresql://user@host/name``: the metadata of many servers; without it SQLite in the data directory."""
     database_connections: int = 8
     """Connections that each process holds to a PostgreSQL database."""
+    blobs: str | None = None
+    """Where layers are: ``s3://bucket/prefix?endpoint=...`` or ``file:///folder``; without it the data directory."""
+    region_blobs: tuple[str, ...] = ()
+    """Regions with a store of their own for new layers: ``eu-west-1=s3://bucket/prefix?endpoint=...``."""
     host: str | None = None
     """Address to listen on; without it 127.0.0.1 and ::1 only."""
     port: int = 5050

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.object_store import ObjectStore
 
 from openecr.blobs.encrypted import EncryptedStore
 from openecr.blobs.filesystem import FilesystemStore
 from openecr.blobs.memory import MemoryStore
+from openecr.blobs.s3 import S3Store
+from openecr.blobs.s3_location import parse
 from openecr.blobs.store import BlobStore
 
 SMALL_DISK_BYTES = 1024 * 1024
@@ -36,7 +39,19 @@ def encrypted_filesystem_store(filesystem_store: BlobStore) -> BlobStore:
     return EncryptedStore(filesystem_store, os.urandom(32))
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture
+def s3_store(object_store: ObjectStore, bucket: str, monkeypatch: pytest.MonkeyPatch) -> BlobStore:
+    for name, value in object_store.credentials.items():
+        monkeypatch.setenv(name, value)
+    return S3Store(parse(object_store.url(bucket)))
+
+
+@pytest.fixture
+def encrypted_s3_store(s3_store: BlobStore) -> BlobStore:
+    return EncryptedStore(s3_store, os.urandom(32))
+
+
+@pytest.fixture(params=[*STORES, "s3", "encrypted_s3"])
 def store(request: pytest.FixtureRequest) -> BlobStore:
     found: BlobStore = request.getfixturevalue(f"{request.param}_store")
     return found

@@ -57,6 +57,7 @@ class World:
             now_us=lambda: NOW_US,
             wall_us=lambda: NOW_US,
             new_id=lambda: str(uuid.uuid4()),
+            new_object_id=lambda _region: str(uuid.uuid4()),
             note_pull=lambda _key, _now_us: None,
         )
 

@@ -52,6 +52,7 @@ class World:
                 now_us=database.clock_us,
                 wall_us=database.clock_us,
                 new_id=lambda: str(uuid.uuid4()),
+                new_object_id=lambda _region: str(uuid.uuid4()),
                 note_pull=lambda _key, _now_us: None,
             )
             try:

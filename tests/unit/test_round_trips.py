@@ -1,6 +1,7 @@
 """How often a pull asks a shared database: on PostgreSQL round trips are what counts."""
 
 import asyncio
+import uuid
 from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -141,6 +142,7 @@ async def _play(settings: Settings, scenario: Any) -> None:
             now_us=database.clock_us,
             wall_us=database.clock_us,
             new_id=lambda: "id",
+            new_object_id=lambda _region: str(uuid.uuid4()),
             note_pull=lambda _key, _now_us: None,
         )
         origin = Origin("request", access_key_id, REGISTRY, "http://localhost", 1, OCI)

@@ -15,6 +15,7 @@ import orjson
 
 from openecr.backup.folder import BackupRefused, Folder, Manifest, StoredObject, check_file
 from openecr.backup.take import Watcher
+from openecr.blobs.regions import RegionStores
 from openecr.blobs.store import BlobStore, ObjectMissing
 from openecr.db import deployment as facts
 from openecr.db import schema
@@ -62,7 +63,7 @@ def check_files(folder: Folder, name: str, manifest: Manifest) -> list[str]:
     ]
 
 
-async def restore(settings: Settings, blobs: BlobStore, folder: Folder, name: str, watcher: Watcher) -> Manifest:
+async def restore(settings: Settings, blobs: RegionStores, folder: Folder, name: str, watcher: Watcher) -> Manifest:
     """Fill an empty deployment from a backup.
 
     Raises:
@@ -90,6 +91,9 @@ async def restore(settings: Settings, blobs: BlobStore, folder: Folder, name: st
     await asyncio.to_thread(migrate_database, settings)
     database = await open_database(settings)
     try:
+        mark = await database.read(lambda db: facts.find(db, facts.MARK))
+        if mark is not None:
+            await blobs.check(mark, is_marked=False)  # from now on these are the stores of the deployment's layers
         await database.write(lambda db: facts.forget(db, facts.RESTORING))
     finally:
         await database.close()

@@ -16,7 +16,7 @@ that segment, never one with other bytes; ``open_writer`` and ``copy_prefix`` te
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,9 +57,9 @@ class EncryptedStore:
         self._inner = inner
         self._cipher = AESGCM(data_key)
 
-    @property
-    def encrypts_itself(self) -> bool:
+    def encrypts(self, object_id: str) -> bool:
         """That is what it does."""
+        require_object_id(object_id)
         return True
 
     async def size_bytes(self, object_id: str) -> int:
@@ -137,7 +137,7 @@ class EncryptedStore:
         require_object_id(object_id)
         return None
 
-    def url(self, object_id: str) -> str | None:
+    def url(self, object_id: str, seconds: int) -> str | None:  # noqa: ARG002 - the protocol's
         """Nobody but openecr can open these bytes."""
         require_object_id(object_id)
         return None
@@ -145,6 +145,14 @@ class EncryptedStore:
     async def delete(self, object_id: str) -> None:
         """Remove the object, as the store under it does."""
         await self._inner.delete(object_id)
+
+    async def delete_many(self, object_ids: Sequence[str]) -> None:
+        """Remove objects, as the store under it does."""
+        await self._inner.delete_many(object_ids)
+
+    async def check(self, mark: str, *, is_marked: bool) -> None:
+        """The store under it is what can fail."""
+        await self._inner.check(mark, is_marked=is_marked)
 
     async def _segment(self, object_id: str, index: int, stored_bytes: int) -> bytes:
         """The plain bytes of one segment."""
@@ -197,9 +205,10 @@ class _SegmentWriter:
         self._closed = False
 
     @property
-    def kept_bytes(self) -> int:
+    def kept_bytes(self) -> int | None:
         """The plain bytes of the segments that the store under it has."""
-        return plain_size_bytes(self._writer.kept_bytes)
+        kept_bytes = self._writer.kept_bytes
+        return None if kept_bytes is None else plain_size_bytes(kept_bytes)
 
     def write(self, piece: bytes | memoryview) -> None:
         """Gather a piece, and hand on what is complete, all at once: a piece is kept whole or not at all."""

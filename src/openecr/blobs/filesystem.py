@@ -9,12 +9,14 @@ import asyncio
 import errno
 import hashlib
 import os
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
-from openecr.blobs.store import PIECE_BYTES, ObjectMissing, ObjectWriter, require_object_id
+from openecr.blobs.store import PIECE_BYTES, ObjectMissing, ObjectWriter, mark_name, require_object_id, unmarked
 from openecr.errors import StorageFull
+from openecr.settings import SettingsError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_FAST_COPY = (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM)
@@ -29,9 +31,9 @@ class FilesystemStore:
         """Folders whose own names are known to be durable, so that a seal costs two fsyncs, not four."""
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    @property
-    def encrypts_itself(self) -> bool:
+    def encrypts(self, object_id: str) -> bool:
         """Whether the disk is encrypted cannot be seen from here."""
+        require_object_id(object_id)
         return False
 
     async def size_bytes(self, object_id: str) -> int:
@@ -97,7 +99,7 @@ class FilesystemStore:
         path = self._path(object_id)
         return path if path.exists() else None
 
-    def url(self, object_id: str) -> str | None:
+    def url(self, object_id: str, seconds: int) -> str | None:  # noqa: ARG002 - the protocol's
         """Nobody but openecr serves these files."""
         require_object_id(object_id)
         return None
@@ -105,6 +107,15 @@ class FilesystemStore:
     async def delete(self, object_id: str) -> None:
         """Unlink the file in a thread: freeing the blocks of a large one takes the disk's time."""
         await asyncio.to_thread(self._path(object_id).unlink, missing_ok=True)
+
+    async def delete_many(self, object_ids: Sequence[str]) -> None:
+        """Unlink the files in one thread, one by one."""
+        paths = [self._path(object_id) for object_id in object_ids]
+        await asyncio.to_thread(_unlink, paths)
+
+    async def check(self, mark: str, *, is_marked: bool) -> None:
+        """Write and remove a file, and look for the mark."""
+        await asyncio.to_thread(_check, self._root, mark, is_marked)
 
     def _path(self, object_id: str) -> Path:
         require_object_id(object_id)
@@ -195,6 +206,24 @@ def _is_cached(descriptor: int, offset: int) -> bool:
     except OSError:
         return True  # the file system cannot tell; inline is right for most reads
     return True
+
+
+def _unlink(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _check(root: Path, mark: str, is_marked: bool) -> None:
+    path = root / f"check-{uuid4()}"
+    marked = root / mark_name(mark)
+    if is_marked and not marked.exists():
+        raise unmarked(str(root), mark)
+    try:
+        path.write_bytes(b"openecr")
+        path.unlink()
+        marked.touch(mode=0o600)
+    except OSError as error:
+        raise SettingsError(f"layers cannot be stored in {root}: {error.strerror}; make it writable") from None
 
 
 def _copy_prefix(source: Path, target: Path, size_bytes: int) -> None:

@@ -1,10 +1,10 @@
 """Objects in the memory of one process: for tests and trials. Nothing survives it, all else is the contract."""
 
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
-from openecr.blobs.store import PIECE_BYTES, ObjectMissing, ObjectWriter, require_object_id
+from openecr.blobs.store import PIECE_BYTES, ObjectMissing, ObjectWriter, require_object_id, unmarked
 from openecr.errors import StorageFull
 
 
@@ -14,10 +14,11 @@ class MemoryStore:
     def __init__(self, capacity_bytes: int | None = None) -> None:
         self._objects: dict[str, bytearray] = {}
         self._capacity_bytes = capacity_bytes
+        self._marks: set[str] = set()
 
-    @property
-    def encrypts_itself(self) -> bool:
+    def encrypts(self, object_id: str) -> bool:
         """Memory is as it is."""
+        require_object_id(object_id)
         return False
 
     async def size_bytes(self, object_id: str) -> int:
@@ -61,7 +62,7 @@ class MemoryStore:
         require_object_id(object_id)
         return None
 
-    def url(self, object_id: str) -> str | None:
+    def url(self, object_id: str, seconds: int) -> str | None:  # noqa: ARG002 - the protocol's
         """Nobody but openecr serves these bytes."""
         require_object_id(object_id)
         return None
@@ -69,6 +70,17 @@ class MemoryStore:
     async def delete(self, object_id: str) -> None:
         """Forget the object."""
         self._objects.pop(require_object_id(object_id), None)
+
+    async def delete_many(self, object_ids: Sequence[str]) -> None:
+        """Forget the objects."""
+        for object_id in object_ids:
+            await self.delete(object_id)
+
+    async def check(self, mark: str, *, is_marked: bool) -> None:
+        """Memory is always there; the mark goes with it."""
+        if is_marked and mark not in self._marks:
+            raise unmarked("the memory of this process", mark)
+        self._marks.add(mark)
 
     def require_room(self, more_bytes: int) -> None:
         """Refuse bytes that the capacity does not hold."""

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import blob_store, composed
+from openecr.app import composed
 from openecr.backup import restore as restoring
 from openecr.backup import take as taking
 from openecr.backup.folder import BackupRefused, Folder
 from openecr.backup.take import Watcher
+from openecr.blobs.opening import open_stores
 from openecr.cli import options, progress
 from openecr.keyring import ROOT_KEY_VARIABLE, root_key_path
 from openecr.processes.lock import ServeLock
@@ -75,7 +76,7 @@ def restore(
         name = chosen.choose(at)
         with progress.bar("restoring") as bar:
             watcher = Watcher(bar.expect, bar.advance)
-            manifest = asyncio.run(restoring.restore(settings, blob_store(settings), chosen, name, watcher))
+            manifest = asyncio.run(restoring.restore(settings, open_stores(settings), chosen, name, watcher))
     except BackupRefused as refused:
         raise options.CommandFailed(str(refused)) from None
     finally:

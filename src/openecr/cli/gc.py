@@ -11,6 +11,7 @@ from openecr.app import composed, disk_of
 from openecr.call import Deployment
 from openecr.cli import options
 from openecr.db.garbage import Weight
+from openecr.processes.stores import check_stores
 from openecr.services.ecr import garbage
 from openecr.settings import Settings
 
@@ -61,6 +62,7 @@ async def _planned(deployment: Deployment) -> tuple[garbage.Collected, Weight]:
 
 async def _collected(deployment: Deployment) -> garbage.Collected:
     settings = deployment.settings
+    await check_stores(settings, deployment.database)
     return await garbage.collect(deployment.database, deployment.blobs, settings, disk_of(settings))
 
 

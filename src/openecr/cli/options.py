@@ -32,16 +32,16 @@ LogFormat = Annotated[
 def settings(config: Path | None, **flags: Any) -> Settings:
     """The settings of a server or a command.
 
-    The data directory is absolute, because it is shown and handed on. Where nobody says where the metadata is, a
-    command beside a running server takes what that server uses.
+    The data directory is absolute, because it is shown and handed on. Where nobody says where metadata and layers are,
+    a command beside a running server takes what that server uses.
     """
     environment = {name: value for name, value in os.environ.items() if name != ROOT_KEY_VARIABLE}
     flags = {name: value for name, value in flags.items() if not (value is None or value is False or value == ())}
     loaded = load(flags, environment, config)
     folder = loaded.data_dir.expanduser().absolute()
-    running = address.find(folder) if loaded.database is None else None
+    running = address.find(folder)
     stores = running.stores if running is not None else {}
-    return load({**asdict(loaded), **stores, "data_dir": folder}, {})
+    return load({**asdict(loaded), **stores, **address.stores_of(loaded), "data_dir": folder}, {})
 
 
 def log_format(chosen: str | None) -> str:

@@ -28,6 +28,13 @@ def serve(
     database: Annotated[
         str | None, typer.Option(help="postgresql://user@host/name; SQLite in the data directory without it.")
     ] = None,
+    blobs: Annotated[
+        str | None,
+        typer.Option(help="Where layers are: s3://bucket/prefix?endpoint=...; the data directory without it."),
+    ] = None,
+    region_blobs: Annotated[
+        list[str] | None, typer.Option(help="A region's own store: eu-west-1=s3://bucket/prefix; repeatable.")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; loopback only without it.")] = None,
     port: Annotated[int | None, typer.Option(help="TCP port.  [default: 5050]", show_default=False)] = None,
     workers: Annotated[int | None, typer.Option(help="Server processes.  [default: 2]", show_default=False)] = None,
@@ -55,6 +62,8 @@ def serve(
         config,
         data_dir=data_dir,
         database=database,
+        blobs=blobs,
+        region_blobs=tuple(region_blobs or ()),
         host=host,
         port=port,
         workers=workers,
@@ -92,7 +101,7 @@ async def _serve(settings: Settings, log_format: str) -> None:
                 region=settings.region,
                 workers=settings.workers,
                 own_ca=str(certificate.own_ca) if certificate is not None and certificate.own_ca else None,
-                stores=_stores(settings),
+                stores=address.stores_of(settings),
             ),
         )
         print(_welcome(settings, prepared, base_url), flush=True)
@@ -107,12 +116,6 @@ async def _serve(settings: Settings, log_format: str) -> None:
         await supervisor.run()
     finally:
         address.remove(settings.data_dir)
-
-
-def _stores(settings: Settings) -> dict[str, str]:
-    """Where and how the server stores, for commands that run beside it."""
-    database = {"database": settings.database} if settings.database else {}
-    return {**database, "encryption": settings.encryption}
 
 
 def _require_names(settings: Settings) -> None:

@@ -10,6 +10,7 @@ import typer
 from openecr import __version__
 from openecr import data_dir as directories
 from openecr.app import disk_of
+from openecr.blobs.opening import locations
 from openecr.cli import options
 from openecr.db import accounts, deployment, encrypting, integrity
 from openecr.db.connection import Connection
@@ -51,6 +52,7 @@ async def _gather(settings: Settings) -> dict[str, Any]:
         "started": _instant(running.started_us) if running else None,
         "workers": running.workers if running else 0,
         "pids": pids,
+        "layers": locations(settings),
     }
     if settings.database is not None or directories.database_path(folder).exists():
         database = await open_database(settings)
@@ -104,6 +106,10 @@ def _encryption_line(found: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def _place(name: str, place: str) -> str:
+    return place if name == "default" else f"{place} (new ones of {name})"
+
+
 def _count(db: Connection, sql: str) -> int:
     row = db.row(sql)
     return 0 if row is None else int(row[0])
@@ -123,6 +129,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"serving         nothing; start it with: openecr serve --data-dir {found['data_dir']}")
     if found["pids"]:
         lines.append(f"processes       {' '.join(map(str, found['pids']))}")
+    lines += [f"layers          {_place(name, place)}" for name, place in found["layers"].items()]
     if "accounts" in found:
         jobs = ", ".join(f"{count} {state}" for state, count in sorted(found["jobs"].items())) or "none"
         lines += [

@@ -4,6 +4,8 @@ from openecr.db.connection import Connection
 
 MOVED_TO = "moved_to"
 """Where an embedded deployment went: nothing works on what was left behind."""
+MARK = "deployment_mark"
+"""The name that the deployment leaves in each of its blob stores."""
 CLOCK_OFFSET_US = "clock_offset_us"
 CLOCK = "clock"
 RESTORING = "restoring"

@@ -38,7 +38,8 @@ def plain_blobs_after(db: Connection, after: tuple[str, int], most: int) -> list
     rows = db.rows(
         # CROSS: SQLite keeps the order that is written, and so reads only as far as the page goes.
         "SELECT b.id, b.encryption_key, b.object_id, b.size_bytes, d.digest FROM blob b CROSS JOIN blob_digest d"
-        " WHERE d.blob_key = b.id AND d.digest >= :first AND d.digest < :end AND b.cipher = 'none' AND (b.encryption_key, b.id) > (:encryption_key, :key) AND b.unheld_us IS NULL"
+        " WHERE d.blob_key = b.id AND d.digest >= :first AND d.digest < :end AND b.cipher = 'none'"
+        " AND (b.encryption_key, b.id) > (:encryption_key, :key) AND b.unheld_us IS NULL"
         " ORDER BY b.encryption_key, b.id LIMIT :most",
         first=_SHA256,
         end=_AFTER_SHA256,

@@ -32,6 +32,12 @@ class PulledLayer:
     kms_key: str | None
     kms_state: str | None
     """The repository's KMS key, and its state."""
+    data_key: bytes | None
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether openecr itself encrypted the bytes, so that nobody else can serve them."""
+        return self.data_key is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ class Blob:
 _COLUMNS = "l.id, l.digest, l.blob_key, b.object_id, b.size_bytes, l.promised_until_us"
 _BLOB = "b.id, b.object_id, b.size_bytes, b.encryption_key, b.data_key, b.quarantined_us"
 _FIND_IN_REGISTRY = (
-    "SELECT b.object_id, r.kms_key, k.state FROM registry g JOIN repository r ON r.registry_key = g.id"
+    "SELECT b.object_id, r.kms_key, k.state, b.data_key FROM registry g JOIN repository r ON r.registry_key = g.id"
     " JOIN layer l ON l.repository_key = r.id AND l.digest = :digest JOIN blob b ON b.id = l.blob_key"
     " LEFT JOIN kms_key k ON k.arn = r.kms_key"
     f" WHERE g.account_id = :account_id AND g.region = :region AND r.name = :name AND {_IS_SOUND} AND {_LINK_LIVES}"

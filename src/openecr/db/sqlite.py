@@ -66,10 +66,10 @@ class SqliteConnection:
 
     def kept_row(
         self,
-        scope: str,
+        scope: str,  # noqa: ARG002 - nothing is kept
         sql: str,
         *,
-        unless: Callable[[Row], bool] | None = None,
+        unless: Callable[[Row], bool] | None = None,  # noqa: ARG002 - the same
         **params: Any,
     ) -> Row | None:
         """The first row: a read costs less than keeping what it found true."""

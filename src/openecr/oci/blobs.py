@@ -1,4 +1,4 @@
-"""Blobs: HEAD, and GET by redirect to the layers plane."""
+"""Blobs: HEAD, and GET by redirect to the store or to the layers plane."""
 
 from openecr.call import Flow, Waist
 from openecr.errors import InvalidDigest, LayerNotFound, NotSupported
@@ -17,8 +17,8 @@ async def handle(waist: Waist, request: Request) -> Answer:
         case "HEAD":
             return await _head(waist, request, digest)
         case "GET":
-            path = await waist.run(locate_layer, request.origin, repository_name=request.name, digest=digest)
-            return empty(307, (b"location", path.encode()), (b"docker-content-digest", str(digest).encode()))
+            found = await waist.run(locate_layer, request.origin, repository_name=request.name, digest=digest)
+            return empty(307, (b"location", found.encode()), (b"docker-content-digest", str(digest).encode()))
     raise NotSupported(message="The operation is unsupported.")
 
 

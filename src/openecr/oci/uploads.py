@@ -96,7 +96,7 @@ async def _complete(waist: Waist, request: Request, upload_id: str, digest: Dige
         repository_name=request.name,
         upload_id=upload_id,
         digests=(digest,),
-        spare_id=waist.deployment.new_id(),
+        spare_id=waist.deployment.new_object_id(request.origin.registry.region),
     )
     return _created(request, digest)
 

@@ -54,6 +54,15 @@ def find(data_dir: Path) -> RunningServer | None:
     return found if lock.is_held(data_dir) else None
 
 
+STORES = ("database", "blobs", "region_blobs")
+"""The settings that say where metadata and layers are."""
+
+
+def stores_of(settings: Settings) -> dict[str, Any]:
+    """Those of them that are set."""
+    return {name: value for name in STORES if (value := getattr(settings, name))}
+
+
 def base_url(settings: Settings) -> str:
     """How answers name this server while no domain is set: ``--url``, else the listener's own name."""
     if settings.url is not None:

@@ -14,6 +14,7 @@ from openecr.db.connection import Connection
 from openecr.db.engines import migrate_database, open_database
 from openecr.keyring import Keyring, create_missing_keys, load_root_keys, open_keyring, opening_root
 from openecr.processes.lock import ServeLock
+from openecr.processes.stores import check_stores
 from openecr.services.kms.upkeep import adopt_named_keys
 from openecr.settings import Settings, SettingsError
 
@@ -50,7 +51,6 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
     data_dir.create(settings.data_dir)
     lock = ServeLock.take(settings.data_dir)
     await asyncio.to_thread(migrate_database, settings)
-    data_dir.blobs_path(settings.data_dir).mkdir(exist_ok=True, mode=0o700)
     database = await open_database(settings)
     try:
         restoring = await database.read(lambda db: deployment.find(db, deployment.RESTORING))
@@ -80,6 +80,7 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
         # What was committed before is opened too: a server that cannot open the keyring refuses to start.
         await database.read(lambda db: open_keyring(db, *roots))
         is_new, shift_us = await database.write(fill)
+        await check_stores(settings, database)
     finally:
         await database.close()
     return Prepared(lock, is_new, shift_us)

@@ -168,6 +168,7 @@ def api(tmp_path: Path, keyring: Keyring) -> Iterator[Api]:
         now_us=lambda: 1_705_072_146_000_000,
         wall_us=lambda: 1_705_072_146_000_000,
         new_id=lambda: str(uuid.uuid4()),
+        new_object_id=lambda _region: str(uuid.uuid4()),
         note_pull=lambda _image, _now: None,
     )
     yield Api(deployment)

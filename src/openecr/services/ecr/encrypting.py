@@ -15,12 +15,12 @@ from functools import partial
 
 import structlog
 
-from openecr.blobs.store import BlobStore, ObjectMissing
+from openecr.blobs.store import BlobStore, ObjectMissing, StoreFailed, id_beside
 from openecr.call import Deployment
 from openecr.db import encrypting, uploads
 from openecr.db.connection import Connection
 from openecr.db.encrypting import PlainBlob
-from openecr.encryption import AES256, NO_KEY, DataKey, encrypts, key_arn_of, wrap_under_kms_key, wrap_under_service_key
+from openecr.encryption import NO_KEY, DataKey, encrypts, key_arn_of, wrap_under_kms_key, wrap_under_service_key
 from openecr.errors import KmsRefused, StorageFull
 from openecr.names import Digest
 
@@ -45,10 +45,11 @@ class Encrypted:
 async def encrypt_stored(deployment: Deployment) -> Encrypted:
     """Encrypt every plain layer that openecr is to encrypt."""
     done = Encrypted()
-    all_of_them = encrypts(deployment.settings, deployment.blobs, AES256)
-    position = _BEFORE_AES256 if all_of_them else _AFTER_AES256
+    position = _BEFORE_AES256 if deployment.settings.encryption == "on" else _AFTER_AES256
     while step := await deployment.database.read(partial(_step, position=position)):
         for blob in step:
+            if not _is_ours(deployment, blob):
+                continue
             if await _encrypt(deployment, blob):
                 done.blobs += 1
                 done.size_bytes += blob.size_bytes
@@ -58,18 +59,24 @@ async def encrypt_stored(deployment: Deployment) -> Encrypted:
     return done
 
 
+def _is_ours(deployment: Deployment, blob: PlainBlob) -> bool:
+    """Whether openecr is to encrypt a blob, and not its store."""
+    encryption_type = blob.encryption_key.partition(":")[0]
+    return encrypts(deployment.settings, deployment.blobs, encryption_type, blob.object_id)
+
+
 def _step(db: Connection, position: tuple[str, int]) -> list[PlainBlob]:
     return encrypting.plain_blobs_after(db, position, _READ_BATCH)
 
 
 async def _encrypt(deployment: Deployment, blob: PlainBlob) -> bool:
     """Encrypt one blob; False where it was left as it is, and the log says why."""
-    object_id = deployment.new_id()
+    object_id = id_beside(blob.object_id, deployment.new_id())
     try:
-        data_key = await new_data_key(deployment, blob.encryption_key)
+        data_key = await new_data_key(deployment, blob.encryption_key, object_id)
         await deployment.database.write(partial(_name, object_id=object_id))
         await _copy(deployment.blobs, await deployment.store_of(data_key.wrapped), blob, object_id)
-    except (KmsRefused, ObjectMissing, StorageFull, _Differs) as why:
+    except (KmsRefused, ObjectMissing, StorageFull, StoreFailed, _Differs) as why:
         log.warning("layer not encrypted", digest=str(Digest(blob.digest)), why=f"{type(why).__name__}: {why}")
         await deployment.database.write(partial(_drop, object_id=object_id))
         return False
@@ -79,14 +86,14 @@ async def _encrypt(deployment: Deployment, blob: PlainBlob) -> bool:
     )
 
 
-async def new_data_key(deployment: Deployment, encryption_key: str) -> DataKey:
+async def new_data_key(deployment: Deployment, encryption_key: str, object_id: str) -> DataKey:
     """A data key for a new object that is deduplicated by ``encryption_key``; none where openecr does not encrypt it.
 
     Raises:
         KmsRefused: the KMS key may not be used now.
     """
     encryption_type = encryption_key.partition(":")[0]
-    if not encrypts(deployment.settings, deployment.blobs, encryption_type):
+    if not encrypts(deployment.settings, deployment.blobs, encryption_type, object_id):
         return NO_KEY
     key_arn = key_arn_of(encryption_key)
     if key_arn is None:

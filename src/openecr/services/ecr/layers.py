@@ -6,7 +6,7 @@ from typing import Any
 from openecr.access import layer_urls
 from openecr.call import Call, Flow, authorize, decision, flow, operation
 from openecr.db import images, layers, repositories
-from openecr.db.layers import Layer
+from openecr.db.layers import Layer, PulledLayer
 from openecr.db.repositories import Repository
 from openecr.encryption import require_usable
 from openecr.errors import AccessDenied, LayerNotFound
@@ -110,7 +110,8 @@ def _malformed(text: str) -> dict[str, Any]:
 
 
 def locate(call: Call, *, repository_name: str, digest: Digest, registry_id: str | None = None) -> str:
-    """The path of a presigned URL for a layer of this repository, for that blob alone.
+    """Where to get a layer of this repository, by a presigned URL for that blob alone: the store's own where it may
+    serve this layer to this caller, else a path on the layers plane (the table is in docs/storage.md).
 
     Raises:
         RepositoryNotFound, LayerNotFound, KmsRefused
@@ -122,8 +123,20 @@ def locate(call: Call, *, repository_name: str, digest: Digest, registry_id: str
         raise LayerNotFound(digest=digest, repository=repository.name, registry_id=registry.account_id)
     if layer.kms_key is not None:
         require_usable(layer.kms_key, layer.kms_state)
-    expires_us = call.deployment.wall_us() + call.settings.layer_url_seconds * 1_000_000
+    seconds = call.settings.layer_url_seconds
+    at_store = call.deployment.blobs.url(layer.object_id, seconds) if _may_leave(layer) else None
+    if at_store is not None:
+        return at_store
+    expires_us = call.deployment.wall_us() + seconds * 1_000_000
     return layer_urls.presign(call.deployment.keyring, layer.object_id, digest, expires_us)
+
+
+def _may_leave(layer: PulledLayer) -> bool:
+    """Whether a client may be sent to the store for a layer: only for bytes that are there as they must arrive.
+
+    The one place that decides it; rules on where a caller may get layers from are asked here.
+    """
+    return not layer.is_encrypted
 
 
 locate_layer = decision("ecr:GetDownloadUrlForLayer", writes=False, consistent=False)(locate)
@@ -139,8 +152,9 @@ def get_download_url_for_layer(
     if digest is None:
         repository = require(call, repository_name, registry_id)
         raise LayerNotFound(digest=layer_digest, repository=repository.name, registry_id=repository.registry.account_id)
-    path = locate(call, repository_name=repository_name, registry_id=registry_id, digest=digest)
-    return {"downloadUrl": call.origin.base_url + path, "layerDigest": layer_digest}
+    found = locate(call, repository_name=repository_name, registry_id=registry_id, digest=digest)
+    url = call.origin.base_url + found if found.startswith("/") else found
+    return {"downloadUrl": url, "layerDigest": layer_digest}
 
 
 def link(call: Call, repository: Repository, digest: Digest, blob_key: int) -> None:

@@ -32,8 +32,7 @@ async def delete_discarded_objects(database: Database, blobs: BlobStore) -> int:
     """Delete objects that no row names, each before its own row: a crash in between deletes it again; how many."""
     total = 0
     while due := await database.read(lambda db: uploads.discarded_objects(db, db.clock_us(), _BATCH)):
-        for object_id in due:
-            await blobs.delete(object_id)
+        await blobs.delete_many(due)
         await database.write(partial(_forget, object_ids=due))
         total += len(due)
     return total

@@ -181,7 +181,7 @@ async def complete_layer_upload(
         registry_id=registry_id,
         upload_id=upload_id,
         digests=parsed,
-        spare_id=moving.deployment.new_id(),
+        spare_id=moving.deployment.new_object_id(moving.origin.registry.region),
     )
     return {
         "registryId": registry_id or moving.origin.registry.account_id,

@@ -148,6 +148,7 @@ async def append(
     renewal = asyncio.create_task(_keep_lease(moving, lease))
     account_id = registry_id or moving.origin.registry.account_id
     size_bytes = 0
+    is_kept = True
     try:
         if lease.lost_bytes:
             raise _lost(repository_name, account_id, upload_id, lease)
@@ -170,17 +171,21 @@ async def append(
             try:
                 await writer.close()
             except BaseException:
-                size_bytes, hasher = writer.kept_bytes - lease.offset_bytes, None
+                kept_bytes = writer.kept_bytes
+                is_kept = kept_bytes is not None
+                size_bytes, hasher = (kept_bytes or 0) - lease.offset_bytes, None
                 raise
     except InvalidLayerPart:
         size_bytes, hasher = min(size_bytes, 0), None
         raise
     finally:
         renewal.cancel()
-        sha256 = hasher.digest() if hasher is not None else None
-        end_bytes = await moving.run(_advance, **target, lease=lease, size_bytes=size_bytes, sha256=sha256)
-        if hasher is not None:
-            hashers.keep(lease.object_id, end_bytes, hasher)
+        # A store that failed may still do what it was asked, later: the lease lapses, and who goes on gets a copy.
+        if is_kept:
+            sha256 = hasher.digest() if hasher is not None else None
+            end_bytes = await moving.run(_advance, **target, lease=lease, size_bytes=size_bytes, sha256=sha256)
+            if hasher is not None:
+                hashers.keep(lease.object_id, end_bytes, hasher)
     return end_bytes
 
 
@@ -220,10 +225,11 @@ def _wrong_length(
 
 async def _win_lease(moving: Flow, target: dict[str, Any], first_byte: int | None) -> _Lease:
     """Lease the upload; a writer that vanished is waited for until its lease lapses."""
-    new_id = moving.deployment.new_id
+    deployment, region = moving.deployment, moving.origin.registry.region
     for remaining in reversed(range(_BUSY_TRIES)):
         try:
-            return await moving.run(_lease, **target, first_byte=first_byte, holder=new_id(), spare_id=new_id())
+            holder, spare_id = deployment.new_id(), deployment.new_object_id(region)
+            return await moving.run(_lease, **target, first_byte=first_byte, holder=holder, spare_id=spare_id)
         except UploadBusy:
             if not remaining:
                 raise

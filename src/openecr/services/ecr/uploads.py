@@ -33,13 +33,14 @@ DISCARD_AFTER_US = 3600 * 1_000_000
 def begin(call: Call, *, repository_name: str, upload_id: str, registry_id: str | None = None) -> str:
     """Open an upload; its id. The data key of its object is made now, before the first byte."""
     repository = require_with_key(call, repository_name, registry_id, lock=False)
-    data_key = _new_data_key(call, repository)
+    object_id = call.deployment.new_object_id(call.registry(registry_id).region)
+    data_key = _new_data_key(call, repository, object_id)
     uploads.insert(
         call.db,
         upload_id=upload_id,
         repository_key=repository.key,
         principal_key=call.caller.principal_key,
-        object_id=call.deployment.new_id(),
+        object_id=object_id,
         cipher=data_key.cipher,
         data_key=data_key.wrapped,
         now_us=call.db.clock_us(),
@@ -60,9 +61,9 @@ class NewDataKey:
         return await wrap_under_kms_key(deployment.keyring, keys, self.encryption_type, self.kms_key)
 
 
-def _new_data_key(call: Call, repository: Repository) -> DataKey:
+def _new_data_key(call: Call, repository: Repository, object_id: str) -> DataKey:
     """The data key of a new object of this repository; none where the disk or the object store encrypts it."""
-    if not encrypts(call.settings, call.deployment.blobs, repository.encryption_type):
+    if not encrypts(call.settings, call.deployment.blobs, repository.encryption_type, object_id):
         return NO_KEY
     if repository.kms_key is None:
         return wrap_under_service_key(call.deployment.keyring)

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
-from openecr.blobs.store import BlobDamaged, BlobStore, ObjectMissing
+from openecr.blobs.store import BlobDamaged, BlobStore, ObjectMissing, StoreFailed, id_beside
 from openecr.call import Deployment
 from openecr.db import garbage, integrity, layers, uploads
 from openecr.db.connection import Connection
@@ -58,6 +58,8 @@ async def examine(deployment: Deployment, blob: StoredBlob, *, hashes: bool) -> 
         return Finding(Kind.BLOB_MISSING, where, "the object went while it was read")
     except BlobDamaged as damaged:
         return Finding(Kind.BLOB_BYTES, where, str(damaged))
+    except StoreFailed as error:
+        return Finding(Kind.BLOB_UNREADABLE, where, f"the store could not read it: {error}")
     except OSError as error:
         return Finding(Kind.BLOB_UNREADABLE, where, f"the store could not read it: {error.strerror or error}")
     return None
@@ -155,16 +157,16 @@ async def _sources(
 
 async def _take(deployment: Deployment, blob: StoredBlob, pieces: AsyncIterator[bytes]) -> bool:
     """Copy bytes to a new object, verify them, and give them the damaged blob's place."""
-    object_id = deployment.new_id()
+    object_id = id_beside(blob.object_id, deployment.new_id())
     # Named as discarded before its first byte: a crash in between leaves nothing behind.
     await deployment.database.write(lambda db: uploads.discard_object(db, object_id, db.clock_us() + _DAY_US))
     try:
-        data_key = await new_data_key(deployment, blob.encryption_key)
+        data_key = await new_data_key(deployment, blob.encryption_key, object_id)
         store = await deployment.store_of(data_key.wrapped)
         size_bytes = await write_object(store, object_id, pieces)
         named = [Digest(stored) for stored in blob.digests]
         raw = await store.digests(object_id, tuple(sorted({item.algorithm for item in named})))
-    except (ObjectMissing, BlobDamaged, OSError, StorageFull, KmsRefused):
+    except (ObjectMissing, BlobDamaged, OSError, StorageFull, StoreFailed, KmsRefused):
         return False
     if not named or any(Digest.from_raw(item.algorithm, raw[item.algorithm]) != item for item in named):
         return False
