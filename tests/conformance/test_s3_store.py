@@ -243,6 +243,23 @@ def test_an_upload_can_be_taken_over_again_after_a_take_over_that_broke_off(
     assert asyncio.run(scenario()) == LARGE
 
 
+@pytest.mark.parametrize("rest", [b"", b"x", OTHER])
+def test_parts_of_a_request_that_was_not_counted_are_not_in_the_object(
+    opened: Callable[[], S3Store], rest: bytes
+) -> None:
+    counted = PART_BYTES + HELD_BYTES + 1
+
+    async def scenario() -> bytes:
+        object_id = str(uuid4())
+        await append(opened(), object_id, 0, LARGE[:counted])
+        await append(opened(), object_id, counted, LARGE + LARGE)
+        await append(opened(), object_id, counted, rest)
+        await opened().seal(object_id, counted + len(rest))
+        return await content_of(opened(), object_id, counted + len(rest))
+
+    assert asyncio.run(scenario()) == LARGE[:counted] + rest
+
+
 def test_deleting_an_open_upload_gives_its_parts_back(
     opened: Callable[[], S3Store], object_store: ObjectStore, bucket: str
 ) -> None:

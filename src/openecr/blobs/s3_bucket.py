@@ -43,6 +43,10 @@ class UploadGone(StoreFailed):
     """The multipart upload is not open any more: it was completed or aborted."""
 
 
+class PartsDiffer(StoreFailed):
+    """The upload's parts are not those that were named: one has another ETag, or, for Ceph, there are more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """What a HEAD tells."""
@@ -158,6 +162,12 @@ class Bucket:
                 **self._at(key), UploadId=upload_id, MultipartUpload={"Parts": parts}
             )
 
+    def parts(self, key: str, upload_id: str) -> list[str]:
+        """ETags of the parts that an open upload has, in order."""
+        with self._told(key):
+            pages = self._client.get_paginator("list_parts").paginate(**self._at(key), UploadId=upload_id)
+            return [str(part["ETag"]) for page in pages for part in page.get("Parts", ())]
+
     def abort(self, key: str, upload_id: str) -> None:
         """Give the parts of an upload back; one that is not open is no error."""
         with self._told(key):
@@ -257,6 +267,8 @@ class Bucket:
             code, status = _code(error), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if code in _GONE:
                 raise ObjectMissing(key) from None
+            if code == "InvalidPart":
+                raise PartsDiffer(f"{self.location.name}: the parts of {key} differ") from None
             if code == "NoSuchUpload":
                 raise UploadGone(key) from None
             if code in _NO_ROOM or status == 507:
