@@ -73,7 +73,7 @@ def deployment(
         cluster = stack.enter_context(running_cluster(DATABASE_PORT, place, made.inside("database")))
         database = create_database(cluster)
         blobs = folder / "blobs"
-        blobs.mkdir()
+        blobs.mkdir(exist_ok=True)
         listed = [f"{made.addresses[host]}:{PORT}" for host in SERVERS]
         served = stack.enter_context(
             proxy.proxy(folder / "nginx", made.inside("proxy"), made.addresses["proxy"], listed)
