@@ -18,7 +18,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 @pytest.fixture(scope="session")
 def docker(many: Deployment) -> RegistryClient:
     """The dkr plane through the proxy: each request goes to the next server."""
-    return many.docker()
+    return many.docker(many.servers[0].password())
 
 
 @pytest.fixture

@@ -39,9 +39,9 @@ class Deployment:
         """Where clients reach the registry."""
         return f"http://{self.network.addresses['proxy']}:{proxy.PORT}"
 
-    def docker(self) -> RegistryClient:
+    def docker(self, password: str) -> RegistryClient:
         """A client of the dkr plane, through the proxy."""
-        return RegistryClient(proxy.PORT, self.servers[0].password(), self.network.addresses["proxy"])
+        return RegistryClient(proxy.PORT, password, self.network.addresses["proxy"])
 
     def docker_at(self, server: Server, password: str) -> RegistryClient:
         """The same client at one server."""

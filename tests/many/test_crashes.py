@@ -1,7 +1,7 @@
 """The crash matrix: each fault at random moments while clients push, pull and delete and garbage is collected.
 
 After each round, healed: every push that was acknowledged pulls byte for byte from every server, nothing that was
-deleted is served, what was not acknowledged is there whole or not at all, nothing dangles, and nothing is held for ever.
+deleted is served, what was not acknowledged is there whole or not at all, nothing dangles, nothing is held for ever.
 ``make crash`` runs many rounds. A failure names its seed; OPENECR_TEST_SEED runs it again.
 """
 
@@ -61,7 +61,8 @@ def end_connections(world: World, choose: random.Random) -> None:
     for _ in range(choose.randrange(2, 8)):
         with psycopg.connect(f"{_many(world).cluster.address}/openecr", autocommit=True) as connection:
             connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'openecr' AND pid <> pg_backend_pid()"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE usename = 'openecr' AND pid <> pg_backend_pid()"
             )
         pass_time(choose, 0, 0.3)
 
@@ -139,7 +140,7 @@ def test_many_servers_lose_nothing(shared: World, fault: Fault, repository_name:
 def _break_again_and_again(world: World, fault: Fault, repository: str) -> None:
     print(f"seed {SEED}: OPENECR_TEST_SEED={SEED} runs the same again")
     choose = random.Random(f"{SEED} {fault.__name__}")
-    world.servers[0].client("ecr").create_repository(repositoryName=repository)
+    world.create_repository(repository)
     checked = 0
     with Load(world.client(), repository, SEED) as load:
         for number in range(ROUNDS):

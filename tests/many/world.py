@@ -38,21 +38,30 @@ class World:
     """The folder of the blob store: a small file system."""
     many: Deployment | None = None
 
+    def __post_init__(self) -> None:
+        self._ecr = self.servers[0].client("ecr")
+        self._password = self.servers[0].password()
+
     @property
     def database(self) -> str | None:
         """Where the metadata is, if not in the data directory."""
         return self.servers[0].database
 
+    def create_repository(self, name: str) -> None:
+        """Make an empty repository."""
+        self._ecr.create_repository(repositoryName=name)
+
     def client(self) -> RegistryClient:
         """A client that gives up on a server that does not answer."""
-        first = self.servers[0]
-        made = self.many.docker() if self.many is not None else RegistryClient(first.port, first.password())
+        if self.many is not None:
+            made = self.many.docker(self._password)
+        else:
+            made = RegistryClient(self.servers[0].port, self._password)
         return replace(made, timeout_seconds=PATIENCE_SECONDS)
 
     def each(self) -> list[Callable[[str, str], Answer]]:
         """Requests to each server, past the proxy."""
-        password = self.servers[0].password()
-        return [RegistryClient(server.port, password, server.address).request for server in self.servers]
+        return [RegistryClient(server.port, self._password, server.address).request for server in self.servers]
 
     def hasten(self) -> None:
         """Have the job processes collect and expire now, where the database can be told."""
