@@ -56,15 +56,20 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(port: int, host: str = "127.0.0.1", inside: tuple[str, ...] = ()) -> Iterator[Cluster]:
-    """A cluster that is stopped and removed at the end.
+def running_cluster(
+    port: int, host: str = "127.0.0.1", inside: tuple[str, ...] = (), follows: Cluster | None = None
+) -> Iterator[Cluster]:
+    """A cluster that is stopped and removed at the end; a streaming standby of another where it follows one.
 
     Its folder is not pytest's: that is closed to other users, and PostgreSQL does not run as root.
     """
     folder = Path(tempfile.mkdtemp(prefix="openecr-postgres-"))
     cluster = Cluster(folder, port, host, inside)
     try:
-        cluster.run("start")
+        if follows is None:
+            cluster.run("start")
+        else:
+            cluster.run("standby", follows.folder, PG_FROM=follows.host)
         yield cluster
     finally:
         subprocess.run([_SCRIPT, "crash", folder], capture_output=True, check=False)

@@ -33,6 +33,7 @@ class Deployment:
     servers: tuple[Server, ...]
     served: Path
     """The proxy's log: which server answered what."""
+    standby: Cluster | None = None
 
     @property
     def proxy_url(self) -> str:
@@ -64,14 +65,31 @@ def hosts(number: int) -> Iterator[Network]:
 
 @contextmanager
 def deployment(
-    folder: Path, number: int, *, flags: tuple[str, ...] = ("--workers", "1"), variables: Mapping[str, str] = {}
+    folder: Path,
+    number: int,
+    *,
+    flags: tuple[str, ...] = ("--workers", "1"),
+    variables: Mapping[str, str] = {},
+    with_standby: bool = False,
 ) -> Iterator[Deployment]:
-    """A running deployment on hosts of its own."""
+    """A running deployment on hosts of its own.
+
+    Args:
+        with_standby: every commit waits for a streaming standby, and the servers know both databases' addresses.
+    """
     with ExitStack() as stack:
         made = stack.enter_context(hosts(number))
         place = made.addresses["database"]
         cluster = stack.enter_context(running_cluster(DATABASE_PORT, place, made.inside("database")))
-        database = create_database(cluster)
+        create_database(cluster)
+        standby = None
+        if with_standby:
+            inside = made.inside("standby")
+            standby = stack.enter_context(
+                running_cluster(DATABASE_PORT, made.addresses["standby"], inside, follows=cluster)
+            )
+            reconfigure(cluster, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+        database = database_url(*(each.host for each in (cluster, standby) if each is not None))
         blobs = folder / "blobs"
         blobs.mkdir(exist_ok=True)
         listed = [f"{made.addresses[host]}:{PORT}" for host in SERVERS]
@@ -86,7 +104,7 @@ def deployment(
         for server in servers:
             stack.callback(stop, server)
             server.launch()
-        running = Deployment(made, cluster, database, blobs, servers, served)
+        running = Deployment(made, cluster, database, blobs, servers, served, standby)
         running.wait_until_ready()
         yield running
 
@@ -123,9 +141,21 @@ def stop(server: Server) -> None:
         server.stop()
 
 
-def create_database(cluster: Cluster) -> str:
-    """A database whose owner is an ordinary role; its address as that role."""
+def create_database(cluster: Cluster) -> None:
+    """A database whose owner is an ordinary role."""
     with psycopg.connect(f"{cluster.address}/postgres", autocommit=True) as connection:
         connection.execute("CREATE ROLE openecr LOGIN")
         connection.execute("CREATE DATABASE openecr OWNER openecr")
-    return f"postgresql://openecr@{cluster.host}:{cluster.port}/openecr"
+
+
+def database_url(*hosts: str) -> str:
+    """The database's address as the ordinary role; of several hosts the one that takes writes."""
+    listed = ",".join(f"{host}:{DATABASE_PORT}" for host in hosts)
+    return f"postgresql://openecr@{listed}/openecr" + ("?target_session_attrs=read-write" if len(hosts) > 1 else "")
+
+
+def reconfigure(cluster: Cluster, change: str) -> None:
+    """Change a setting of a running cluster."""
+    with psycopg.connect(f"{cluster.address}/postgres", autocommit=True) as connection:
+        connection.execute(change.encode())
+        connection.execute("SELECT pg_reload_conf()")

@@ -67,10 +67,7 @@ class Primary:
         self._memory = memory
         self._lock = threading.Lock()
         self._known: tuple[int, int] | None = None
-        if memory is not None:
-            with suppress(OSError, ValueError, KeyError):
-                kept = json.loads(memory.read_text())
-                self._known = int(kept["system_identifier"]), int(kept["timeline"])
+        self._recall()
 
     def require(self, raw: "psycopg.Connection[Any]") -> None:
         """Refuse a connection to anything but the deployment's newest primary.
@@ -79,7 +76,19 @@ class Primary:
             NotPrimary: it only reads, is another cluster, or an older primary.
         """
         only_reads, system_identifier, timeline, _ = raw.execute(_PRIMARY).fetchone() or (True, 0, None, 0)
+        with self._lock:
+            self._recall()
         self.judge(only_reads=only_reads, system_identifier=int(system_identifier), timeline=timeline)
+
+    def _recall(self) -> None:
+        """Learn what this server's other processes saw."""
+        if self._memory is None:
+            return
+        with suppress(OSError, ValueError, KeyError):
+            kept = json.loads(self._memory.read_text())
+            found = int(kept["system_identifier"]), int(kept["timeline"])
+            if self._known is None or (found[0] == self._known[0] and found[1] > self._known[1]):
+                self._known = found
 
     def judge(self, *, only_reads: bool, system_identifier: int, timeline: str | None) -> None:
         """Compare what a server says of itself with what is known."""
