@@ -354,7 +354,7 @@ class PostgresDatabase:
                 number_of_last = session.last_commit_of(session_id)
                 session.busy_since = None
                 return number_of_last == number
-            except (pg.LockNotAvailable, *_NOT_THERE) as error:
+            except (pg.LockNotAvailable, DatabaseAway, *_NOT_THERE) as error:
                 if time.monotonic() > deadline:
                     log.error("end of a transaction unknown", session=session_id, number=number)
                     raise DatabaseAway from error
@@ -403,6 +403,8 @@ class PostgresDatabase:
     def _session(self) -> _Session:
         session: _Session | None = getattr(self._mine, "session", None)
         if session is None:
+            if self._watch.unseen_seconds() > PATIENCE_SECONDS:
+                raise DatabaseAway  # one thread tries to reach it, and nobody queues up behind others that do
             session = self._mine.session = self.connect_session()
             self._sessions.add(session)
         return session

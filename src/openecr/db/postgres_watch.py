@@ -154,9 +154,13 @@ class Watch:
         """The database's clock: this host's, moved by what the last look found."""
         return time.time_ns() // 1000 + (self._offset_us or 0)
 
+    def unseen_seconds(self) -> float:
+        """How long ago the last look succeeded."""
+        return time.monotonic() - self._seen_at
+
     def trouble(self) -> str | None:
         """Why requests should not come here, or None."""
-        if time.monotonic() - self._seen_at > _LATE_SECONDS:
+        if self.unseen_seconds() > _LATE_SECONDS:
             return self._reason
         if abs(self._offset_us or 0) > MOST_SKEW_US:
             return f"this host's clock is {(self._offset_us or 0) / 1e6:+.1f} seconds from the database's; set it right"
@@ -180,6 +184,7 @@ class Watch:
         self._since = int(oldest)
         self._offset_us = int(database_us) - asked_us - took_us // 2
         self._seen_at = time.monotonic()
+        self._reason = "the database does not answer"
 
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
