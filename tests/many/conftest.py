@@ -8,10 +8,10 @@ from tests.many.deployment import Deployment, deployment
 from tests.registry_client import RegistryClient
 
 
-@pytest.fixture(scope="session")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Three servers behind a proxy."""
-    with deployment(tmp_path_factory.mktemp("many"), 0) as running:
+@pytest.fixture(scope="session", params=["direct", "pooled"])
+def many(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Three servers behind a proxy, on PostgreSQL and on PostgreSQL behind a pooler in transaction mode."""
+    with deployment(tmp_path_factory.mktemp("many"), 0, with_pooler=request.param == "pooled") as running:
         yield running
 
 

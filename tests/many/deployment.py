@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from openecr.keyring import ROOT_KEY_VARIABLE
-from tests.many import proxy
+from tests.many import pooler, proxy
 from tests.many.network import Network, network
 from tests.postgres import Cluster, running_cluster
 from tests.registry_client import RegistryClient
@@ -71,11 +71,13 @@ def deployment(
     flags: tuple[str, ...] = ("--workers", "1"),
     variables: Mapping[str, str] = {},
     with_standby: bool = False,
+    with_pooler: bool = False,
 ) -> Iterator[Deployment]:
     """A running deployment on hosts of its own.
 
     Args:
         with_standby: every commit waits for a streaming standby, and the servers know both databases' addresses.
+        with_pooler: the servers reach the database through PgBouncer.
     """
     with ExitStack() as stack:
         made = stack.enter_context(hosts(number))
@@ -90,6 +92,9 @@ def deployment(
             )
             reconfigure(cluster, "ALTER SYSTEM SET synchronous_standby_names = '*'")
         database = database_url(*(each.host for each in (cluster, standby) if each is not None))
+        if with_pooler:
+            stack.enter_context(pooler.pooler(cluster))
+            database = database_url(place, port=pooler.PORT)
         blobs = folder / "blobs"
         blobs.mkdir(exist_ok=True)
         listed = [f"{made.addresses[host]}:{PORT}" for host in SERVERS]
@@ -148,9 +153,9 @@ def create_database(cluster: Cluster) -> None:
         connection.execute("CREATE DATABASE openecr OWNER openecr")
 
 
-def database_url(*hosts: str) -> str:
+def database_url(*hosts: str, port: int = DATABASE_PORT) -> str:
     """The database's address as the ordinary role; of several hosts the one that takes writes."""
-    listed = ",".join(f"{host}:{DATABASE_PORT}" for host in hosts)
+    listed = ",".join(f"{host}:{port}" for host in hosts)
     return f"postgresql://openecr@{listed}/openecr" + ("?target_session_attrs=read-write" if len(hosts) > 1 else "")
 
 

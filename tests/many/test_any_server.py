@@ -4,12 +4,14 @@ import base64
 import os
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
 from botocore.config import Config
 
 from tests.api.support import make_image, upload
+from tests.many import pooler
 from tests.many.deployment import Deployment
 from tests.registry_client import RegistryClient, digest_of
 from tests.running import DEFAULT_ACCOUNT, Server
@@ -149,3 +151,14 @@ def test_an_image_pushed_through_the_api_on_one_server_is_pulled_from_the_others
         password = base64.b64decode(data["authorizationToken"]).decode().removeprefix("AWS:")
         pulled = many.docker_at(server, password).request("GET", f"/v2/{repository}/manifests/v1")
         assert pulled.body == image.manifest
+
+
+def test_prepared_statements_turn_themselves_off_behind_a_pooler_and_nowhere_else(many: Deployment) -> None:
+    for _ in range(3):
+        for server in many.servers:
+            server.client("ecr").describe_repositories()
+    pooled = urlsplit(many.database).port == pooler.PORT
+
+    said = ["prepared statements are off" in server.log() for server in many.servers]
+
+    assert said == [pooled] * 3

@@ -1,4 +1,4 @@
-"""A server whose link to the database is cut: it says so in bounded time, serves nothing stale, and recovers by itself."""
+"""A server whose link to the database is cut: it says so in bounded time, serves nothing stale, recovers by itself."""
 
 import time
 from collections import Counter

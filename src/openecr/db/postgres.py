@@ -181,12 +181,15 @@ class _Session:
         self._raw = psycopg.connect(url, autocommit=True, **_KEEPALIVE)
         try:
             adapt(self._raw.adapters)
-            self._raw.prepare_threshold = 1 if prepares else None
             self._cursor = psycopg.RawCursor(self._raw)
             self._cursor.format = psycopg.pq.Format.BINARY
             self._script = psycopg.RawCursor(self._raw)
             """Several statements in one round trip; PostgreSQL answers those in text only."""
-            primary.require(self._raw)
+            backend_pid = primary.require(self._raw)
+            # A pooler tells a number of its own. Behind one in transaction mode a prepared statement may be met on a
+            # connection where another client's bears its name, and do that one's work.
+            self.is_pooled = backend_pid != self._raw.info.backend_pid
+            self._raw.prepare_threshold = 1 if prepares and not self.is_pooled else None
         except BaseException:
             self._raw.close()
             raise
@@ -422,6 +425,9 @@ class PostgresDatabase:
                 if number == len(addresses) - 1:
                     raise
             else:
+                if session.is_pooled and self._prepares:
+                    self._prepares = False
+                    log.info("prepared statements are off", reason="a connection pooler is in between")
                 if number:
                     self._addresses = [address, *(other for other in addresses if other is not address)]
                 return session

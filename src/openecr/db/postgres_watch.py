@@ -31,7 +31,7 @@ _PRIMARY = (
     "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool,"
     " (SELECT system_identifier FROM pg_control_system()),"
     " CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,"
-    " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"
+    " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, pg_backend_pid()"
 )
 _LOOK = (
     "SELECT NULL::text, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,"
@@ -69,16 +69,18 @@ class Primary:
         self._known: tuple[int, int] | None = None
         self._recall()
 
-    def require(self, raw: "psycopg.Connection[Any]") -> None:
-        """Refuse a connection to anything but the deployment's newest primary.
+    def require(self, raw: "psycopg.Connection[Any]") -> int:
+        """Refuse a connection to anything but the deployment's newest primary; the process that serves it.
 
         Raises:
             NotPrimary: it only reads, is another cluster, or an older primary.
         """
-        only_reads, system_identifier, timeline, _ = raw.execute(_PRIMARY).fetchone() or (True, 0, None, 0)
+        found = raw.execute(_PRIMARY, prepare=False).fetchone()
+        only_reads, system_identifier, timeline, _, backend_pid = found or (True, 0, None, 0, 0)
         with self._lock:
             self._recall()
         self.judge(only_reads=only_reads, system_identifier=int(system_identifier), timeline=timeline)
+        return int(backend_pid)
 
     def _recall(self) -> None:
         """Learn what this server's other processes saw."""
@@ -170,7 +172,7 @@ class Watch:
         """Look once."""
         if self._session is None:
             self._session = self._connect()
-        only_reads, system_identifier, timeline, started_us = self._session.execute(_PRIMARY, {}).fetchone()
+        only_reads, system_identifier, timeline, started_us, _ = self._session.execute(_PRIMARY, {}).fetchone()
         self._primary.judge(only_reads=only_reads, system_identifier=int(system_identifier), timeline=timeline)
         if started_us != self._started_us:
             # After a crash the numbers of transactions that left no trace are given out again.
