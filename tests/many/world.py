@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 
+from openecr.app import SCHEDULES
 from openecr.db import jobs
 from openecr.db.connection import Connection, DatabaseUnusable
 from openecr.processes.lock import is_alive, named_pids
@@ -22,11 +23,11 @@ from tests.faults.processes import children, wait_until
 from tests.faults.store_check import broken_promises, unaccounted_objects
 from tests.many.deployment import Deployment
 from tests.registry_client import Answer, RegistryClient
-from tests.running import Server, environment
+from tests.running import Server, environment, openecr
 
 PATIENCE_SECONDS = 40.0
 _JOB_LEASE_US = 60_000_000
-_SCHEDULES = ("schedule:collect-garbage", "schedule:expire-uploads")
+_SCHEDULES = tuple(schedule.key for schedule in SCHEDULES)
 
 
 @dataclass
@@ -102,9 +103,11 @@ class World:
         """
         server = self.servers[0]
         server.write(_end_leases)
-        with _job_process(server):
+        with job_process(server):
             wait_until(partial(self._is_settled, server), "the work that was cut was done", 60)
         found = [f"object {object_id} has no row" for object_id in unaccounted_objects(server.data_dir, self.database)]
+        checked = openecr("fsck", "--data-dir", str(server.data_dir), check=False, env=environment() | server.variables)
+        found += [] if checked.returncode == 0 else [f"fsck: {checked.stdout} {checked.stderr}"]
         return found + broken_promises(server.data_dir, self.database)
 
     def _is_settled(self, server: Server) -> bool:
@@ -153,7 +156,7 @@ def _is_settled(db: Connection) -> bool:
 
 
 @contextmanager
-def _job_process(server: Server) -> Iterator[None]:
+def job_process(server: Server) -> Iterator[None]:
     """``openecr worker`` beside the server: it looks for what others left as soon as it starts."""
     command = [*server.inside, sys.executable, "-m", "openecr", "worker", "--data-dir", str(server.data_dir)]
     with (server.data_dir / "test-worker.log").open("ab") as log:
