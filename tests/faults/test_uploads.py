@@ -12,7 +12,7 @@ import pytest
 
 from openecr.blobs.encrypted import SEGMENT_BYTES
 from tests.faults.processes import children, holders_of, wait_until
-from tests.faults.store_check import broken_promises, unaccounted_objects
+from tests.faults.store_check import broken_promises, unnamed_objects
 from tests.registry_client import RegistryClient, digest_of
 from tests.running import Server, free_port
 
@@ -125,7 +125,7 @@ def test_of_several_that_continue_after_a_kill_each_leaves_no_bytes_behind(
         answers = list(pool.map(lambda _: client.request("PATCH", location, b"more"), range(6)))
 
     assert 202 in {answer.status for answer in answers}
-    assert unaccounted_objects(server.data_dir) == []
+    assert unnamed_objects(server.data_dir) == set()
 
 
 def test_a_stalled_worker_that_wakes_up_late_harms_nothing(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from openecr.keyring import ROOT_KEY_VARIABLE
+from openecr.keyring import ROOT_KEY_VARIABLE, root_key_path
 from tests.many import pooler, proxy
 from tests.many.network import Network, network
 from tests.postgres import Cluster, running_cluster
@@ -106,6 +106,10 @@ def deployment(
             server_on(made, host, folder, blobs, database, flags, {ROOT_KEY_VARIABLE: root_key, **variables})
             for host in SERVERS
         )
+        # Commands beside the first server find the key in its file, as on an operator's machine.
+        key_file = root_key_path(servers[0].data_dir)
+        key_file.touch(mode=0o600)
+        key_file.write_text(root_key)
         for server in servers:
             stack.callback(stop, server)
             server.launch()

@@ -20,7 +20,7 @@ from openecr.db.connection import Connection, DatabaseUnusable
 from openecr.processes.lock import is_alive, named_pids
 from openecr.services.ecr.upload_parts import LEASE_US
 from tests.faults.processes import children, wait_until
-from tests.faults.store_check import broken_promises, unaccounted_objects
+from tests.faults.store_check import broken_promises, unnamed_objects
 from tests.many.deployment import Deployment
 from tests.registry_client import Answer, RegistryClient
 from tests.running import Server, environment, openecr
@@ -93,7 +93,7 @@ class World:
 
     def broken(self) -> list[str]:
         """What dangles, and what is held for longer than anything may be."""
-        found = broken_promises(self.servers[0].data_dir, self.database)
+        found = broken_promises(self.servers[0].data_dir, database=self.database)
         return found + self.servers[0].write(_held_for_too_long)
 
     def settle(self) -> list[str]:
@@ -105,10 +105,13 @@ class World:
         server.write(_end_leases)
         with job_process(server):
             wait_until(partial(self._is_settled, server), "the work that was cut was done", 60)
-        found = [f"object {object_id} has no row" for object_id in unaccounted_objects(server.data_dir, self.database)]
+        found = [
+            f"object {object_id} has no row"
+            for object_id in sorted(unnamed_objects(server.data_dir, database=self.database))
+        ]
         checked = openecr("fsck", "--data-dir", str(server.data_dir), check=False, env=environment() | server.variables)
         found += [] if checked.returncode == 0 else [f"fsck: {checked.stdout} {checked.stderr}"]
-        return found + broken_promises(server.data_dir, self.database)
+        return found + broken_promises(server.data_dir, database=self.database)
 
     def _is_settled(self, server: Server) -> bool:
         self.hasten()
