@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from tests.many.deployment import Deployment, deployment
+from tests.many.deployment import Deployment, deployment, reconfigure
 from tests.many.load import SHORT_LIVES, Load, wrong_answers
 from tests.many.world import World, enlarge, pass_time, shrink, small_file_system
 from tests.running import Server, free_port
@@ -124,6 +124,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         small_file_system(folder / "blobs") as store,
         deployment(folder, 1, variables=SHORT_LIVES) as many,
     ):
+        # Commits take long, so that faults meet them.
+        for setting in ("commit_delay = 30000", "commit_siblings = 0"):
+            reconfigure(many.cluster, f"ALTER SYSTEM SET {setting}")
         yield World(many.servers, store, many)
 
 
