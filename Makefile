@@ -1,5 +1,6 @@
 # make run     a registry on localhost:5050 (or the container path, where Docker's daemon cannot reach this machine)
 # make test    everything the tests need, the checks, then every test
+# make crash   the crash matrix, ROUNDS of each fault (100)
 # make check   formats, lint, types, the import contract, generated pages
 # make bench   openecr beside Debian's docker-registry; more in bench/
 # make docs    generate docs/reference again
@@ -11,12 +12,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ROUNDS ?= 100
 INPUTS := pyproject.toml requirements.lock
 # The quick ones first, what needs real clients last.
 SUITES := $(patsubst tests/%/,%,$(wildcard tests/*/))
 TESTS := $(patsubst %,tests/%,$(filter unit,$(SUITES)) $(filter-out unit e2e,$(SUITES)) $(filter e2e,$(SUITES)))
 
-.PHONY: run test check format bench docs lock clean
+.PHONY: run test crash check format bench docs lock clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/installed
@@ -24,6 +26,9 @@ run: $(VENV)/installed
 
 test: check
 	$(BIN)/python -m pytest --durations=25 --durations-min=1 $(TESTS) $(FLAGS)
+
+crash: $(VENV)/installed-dev
+	OPENECR_TEST_CRASH_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest --durations=0 tests/many/test_crashes.py $(FLAGS)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check --quiet .

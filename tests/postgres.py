@@ -22,17 +22,19 @@ class Cluster:
     folder: Path
     port: int
     host: str = "127.0.0.1"
+    inside: tuple[str, ...] = ()
+    """What starts a program on that host, where it is not this machine."""
 
     @property
     def address(self) -> str:
         """Its address without a database."""
         return f"postgresql://postgres@{self.host}:{self.port}"
 
-    def run(self, command: str, *arguments: str, listen: str = "127.0.0.1") -> None:
+    def run(self, command: str, *arguments: str | Path, **variables: str) -> None:
         """A command of postgres.sh."""
         done = subprocess.run(
-            [_SCRIPT, command, self.folder, *arguments],
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PG_PORT": str(self.port), "PG_HOST": listen},
+            [*self.inside, _SCRIPT, command, self.folder, *arguments],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PG_PORT": str(self.port), "PG_HOST": self.host} | variables,
             capture_output=True,
             text=True,
             check=False,
@@ -54,15 +56,20 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(port: int, listen: str = "127.0.0.1") -> Iterator[Cluster]:
-    """A cluster that is stopped and removed at the end.
+def running_cluster(
+    port: int, host: str = "127.0.0.1", inside: tuple[str, ...] = (), follows: Cluster | None = None
+) -> Iterator[Cluster]:
+    """A cluster that is stopped and removed at the end; a streaming standby of another where it follows one.
 
     Its folder is not pytest's: that is closed to other users, and PostgreSQL does not run as root.
     """
     folder = Path(tempfile.mkdtemp(prefix="openecr-postgres-"))
-    cluster = Cluster(folder, port)
+    cluster = Cluster(folder, port, host, inside)
     try:
-        cluster.run("start", listen=listen)
+        if follows is None:
+            cluster.run("start")
+        else:
+            cluster.run("standby", follows.folder, PG_FROM=follows.host)
         yield cluster
     finally:
         subprocess.run([_SCRIPT, "crash", folder], capture_output=True, check=False)

@@ -43,10 +43,11 @@ class RegistryClient:
     host: str = "localhost"
     prefix: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    timeout_seconds: float = 120
 
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send one request; header names take underscores for dashes."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=120)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_seconds)
         sent = dict(self.headers)
         if self.password is not None:
             sent["Authorization"] = "Basic " + base64.b64encode(f"AWS:{self.password}".encode()).decode()

@@ -67,22 +67,31 @@ class Server:
     """Where the metadata is, if not in the data directory."""
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Beside this process's own."""
+    address: str = "localhost"
+    """The host that it is reached at."""
+    inside: tuple[str, ...] = ()
+    """What starts a program on that host, where it is not this machine."""
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
         """The server's address."""
-        return f"http://localhost:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def host(self) -> str:
         """The server's address as image names begin with it."""
-        return f"localhost:{self.port}"
+        return f"{self.address}:{self.port}"
 
     def start(self) -> None:
         """Start the processes and wait until they are ready."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start the processes."""
         log = (self.data_dir / "test-server.log").open("ab")
-        command = [sys.executable, "-m", "openecr", "serve", "--data-dir", str(self.data_dir)]
+        command = [*self.inside, sys.executable, "-m", "openecr", "serve", "--data-dir", str(self.data_dir)]
         if self.database is not None:
             command += ["--database", self.database]
         self.process = subprocess.Popen(
@@ -93,7 +102,6 @@ class Server:
             env=environment() | dict(self.variables),
         )
         log.close()
-        self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
         """Poll the readiness address until it answers and commands find the server, or the server has ended.
@@ -127,7 +135,8 @@ class Server:
 
     def environment(self, account_id: str = DEFAULT_ACCOUNT) -> dict[str, str]:
         """The shell environment that ``openecr env`` prints, on top of this process's own."""
-        printed = openecr("env", "--data-dir", str(self.data_dir), "--account", account_id, "--shell", "bash").stdout
+        flags = ("--data-dir", str(self.data_dir), "--account", account_id, "--shell", "bash")
+        printed = openecr("env", *flags, env=environment() | dict(self.variables)).stdout
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return kept | dict(re.findall(r"^export (AWS_\w+)='?([^'\n]*)'?;?$", printed, re.MULTILINE))
 

@@ -50,6 +50,8 @@ SCHEDULES = (
     Schedule("destroy-keys", "destroy-keys", 10 * _MINUTE_US),
 )
 """Work that comes back, once per deployment however many job processes there are."""
+
+_HEALTH_SECONDS = 5.0
 _HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 """A host that answers may repeat; a proxy that passes on a client's header passes on whatever it holds."""
 
@@ -191,11 +193,13 @@ class Application:
         """Alive while it answers; ready while its database does, and agrees with it on the time."""
         if path == "/readyz":
             trouble = self._deployment.database.trouble()
-            try:
-                await self._deployment.database.read(lambda db: db.row("SELECT 1"), consistent=False)
-            except Exception:
-                log.exception("not ready")
-                trouble = trouble or "the database does not answer"
+            if trouble is None:
+                try:
+                    async with asyncio.timeout(_HEALTH_SECONDS):
+                        await self._deployment.database.read(lambda db: db.row("SELECT 1"), consistent=False)
+                except Exception:
+                    log.exception("not ready")
+                    trouble = "the database does not answer"
             if trouble is not None:
                 return Answer(503, ((b"content-type", b"text/plain"),), f"{trouble}\n".encode())
         return Answer(200, ((b"content-type", b"text/plain"),), b"ok\n")

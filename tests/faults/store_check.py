@@ -1,12 +1,17 @@
-"""Whether a data directory keeps its promises: read straight from the database and the store, past the server."""
+"""Whether a deployment keeps its promises: read straight from the database and the store, past the servers.
+
+``where`` is what the deployment's settings say besides the data directory: ``database``.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import apsw
+import psycopg
 
 from openecr.app import compose
 from openecr.blobs.store import BlobDamaged, ObjectMissing
@@ -14,34 +19,34 @@ from openecr.call import Deployment
 from openecr.names import Digest
 from openecr.settings import Settings
 
+Query = Callable[[str], list[Any]]
+_REFERENCES = (
+    "SELECT c.conrelid::regclass::text, a.attname, c.confrelid::regclass::text, f.attname FROM pg_constraint c"
+    " JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]"
+    " JOIN pg_attribute f ON f.attrelid = c.confrelid AND f.attnum = c.confkey[1] WHERE c.contype = 'f'"
+)
 
-def broken_promises(data_dir: Path) -> list[str]:
+
+def broken_promises(data_dir: Path, **where: Any) -> list[str]:
     """Every manifest that names a missing or wrong blob, and every other reference that dangles."""
-    connection = apsw.Connection(str(data_dir / "openecr.db"), flags=apsw.SQLITE_OPEN_READWRITE)
-    found = [f"database: {row}" for row in connection.execute("PRAGMA foreign_key_check").fetchall()]
-    checked = connection.execute("PRAGMA integrity_check").fetchall()
-    found += [f"database: {row[0]}" for row in checked if row[0] != "ok"]
-    rows: Any = connection.execute(
-        "SELECT DISTINCT b.object_id, b.data_key, b.size_bytes, d.digest FROM blob b"
-        " JOIN blob_digest d ON d.blob_key = b.id"
-    ).fetchall()
-    found += asyncio.run(_broken_blobs(data_dir, rows))
-    images: Any = connection.execute("SELECT manifest, digest FROM image").fetchall()
-    for manifest, stored in images:
-        if Digest.of(manifest, Digest(stored).algorithm) != Digest(stored):
-            found.append(f"manifest {Digest(stored)} has other bytes")
-    connection.close()
-    return found
+    settings = Settings(data_dir=data_dir, **where)
+    with _opened(settings) as query:
+        found = _damaged(query) if settings.database is None else _dangling(query)
+        rows = query(
+            "SELECT DISTINCT b.object_id, b.data_key, b.size_bytes, d.digest FROM blob b"
+            " JOIN blob_digest d ON d.blob_key = b.id"
+        )
+        return found + asyncio.run(_broken_blobs(settings, rows)) + _broken_manifests(query)
 
 
-def stored_digests(data_dir: Path) -> set[str]:
+def stored_digests(data_dir: Path, **where: Any) -> set[str]:
     """The sha256 digests of every blob, by its bytes in the store."""
-    connection = apsw.Connection(str(data_dir / "openecr.db"), flags=apsw.SQLITE_OPEN_READWRITE)
-    rows: Any = connection.execute("SELECT object_id, data_key, size_bytes FROM blob").fetchall()
-    connection.close()
+    settings = Settings(data_dir=data_dir, **where)
+    with _opened(settings) as query:
+        rows = query("SELECT object_id, data_key, size_bytes FROM blob")
 
     async def read() -> set[str]:
-        async with _deployment(data_dir) as deployment:
+        async with _deployment(settings) as deployment:
             return {str(Digest.of(await _content(deployment, *row))) for row in rows}
 
     return asyncio.run(read())
@@ -49,22 +54,67 @@ def stored_digests(data_dir: Path) -> set[str]:
 
 def stored_objects(data_dir: Path) -> set[str]:
     """The id of every object in the store."""
-    return {path.name for path in (data_dir / "blobs").rglob("*") if path.is_file()}
+    return {path.name for path in (data_dir / "blobs").glob("??/??/*") if path.is_file()}
 
 
-def unnamed_objects(data_dir: Path) -> set[str]:
+def unnamed_objects(data_dir: Path, **where: Any) -> set[str]:
     """Objects in the store that no row names: nobody would ever delete them."""
-    connection = apsw.Connection(str(data_dir / "openecr.db"), flags=apsw.SQLITE_OPEN_READWRITE)
-    rows: Any = connection.execute(
-        "SELECT object_id FROM blob UNION SELECT object_id FROM upload UNION SELECT object_id FROM discarded_object"
-    ).fetchall()
-    connection.close()
+    with _opened(Settings(data_dir=data_dir, **where)) as query:
+        rows = query(
+            "SELECT object_id FROM blob UNION SELECT object_id FROM upload UNION SELECT object_id FROM discarded_object"
+        )
     return stored_objects(data_dir) - {row[0] for row in rows}
 
 
-async def _broken_blobs(data_dir: Path, rows: Any) -> list[str]:
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Query]:
+    if settings.database is None:
+        embedded = apsw.Connection(str(settings.data_dir / "openecr.db"), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            yield lambda sql: embedded.execute(sql).fetchall()
+        finally:
+            embedded.close()
+    else:
+        with psycopg.connect(settings.database, autocommit=True) as shared:
+            yield lambda sql: shared.execute(sql.encode()).fetchall()
+
+
+def _damaged(query: Query) -> list[str]:
+    found = [f"database: {row}" for row in query("PRAGMA foreign_key_check")]
+    return found + [f"database: {row[0]}" for row in query("PRAGMA integrity_check") if row[0] != "ok"]
+
+
+def _dangling(query: Query) -> list[str]:
     found: list[str] = []
-    async with _deployment(data_dir) as deployment:
+    for table, column, parent, key in query(_REFERENCES):
+        rows = query(
+            f"SELECT c.{column} FROM {table} c WHERE c.{column} IS NOT NULL"
+            f" AND NOT EXISTS (SELECT 1 FROM {parent} p WHERE p.{key} = c.{column})"
+        )
+        found += [f"database: {table}.{column} = {row[0]} is not in {parent}" for row in rows]
+    return found
+
+
+def _broken_manifests(query: Query) -> list[str]:
+    """Manifests with other bytes than their digest's, and those that hold not all of the layers they name."""
+    found: list[str] = []
+    held: dict[int, set[str]] = {}
+    for image_key, layer in query("SELECT i.image_key, l.digest FROM image_layer i JOIN layer l ON l.id = i.layer_key"):
+        held.setdefault(image_key, set()).add(str(Digest(layer)))
+    for image_key, manifest, stored in query("SELECT id, manifest, digest FROM image"):
+        digest = Digest(stored)
+        if Digest.of(manifest, digest.algorithm) != digest:
+            found.append(f"manifest {digest} has other bytes")
+        read = json.loads(manifest)
+        named = {item["digest"] for item in (read.get("config"), *read.get("layers", ())) if item is not None}
+        if missing := named - held.get(image_key, set()):
+            found.append(f"manifest {digest} does not hold {sorted(missing)}")
+    return found
+
+
+async def _broken_blobs(settings: Settings, rows: Any) -> list[str]:
+    found: list[str] = []
+    async with _deployment(settings) as deployment:
         for object_id, data_key, size_bytes, stored in rows:
             digest = Digest(stored)
             try:
@@ -89,8 +139,8 @@ async def _content(deployment: Deployment, object_id: str, data_key: bytes | Non
 
 
 @asynccontextmanager
-async def _deployment(data_dir: Path) -> AsyncIterator[Deployment]:
-    deployment = await compose(Settings(data_dir=data_dir))
+async def _deployment(settings: Settings) -> AsyncIterator[Deployment]:
+    deployment = await compose(settings)
     try:
         yield deployment
     finally:

@@ -5,13 +5,14 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from openecr.blobs.encrypted import SEGMENT_BYTES
 from tests.faults.processes import children, holders_of, wait_until
-from tests.faults.store_check import broken_promises
+from tests.faults.store_check import broken_promises, unnamed_objects
 from tests.registry_client import RegistryClient, digest_of
 from tests.running import Server, free_port
 
@@ -108,6 +109,23 @@ def test_an_upload_whose_worker_was_killed_continues_on_another(
 
     assert continued_at == len(first_part)
     assert client.pull_blob(repository_name, digest_of(CONTENT)).body == CONTENT
+
+
+def test_of_several_that_continue_after_a_kill_each_leaves_no_bytes_behind(
+    server: Server, client: RegistryClient, repository_name: str
+) -> None:
+    location = _open(client, repository_name)
+    assert client.request("PATCH", location, CONTENT[:100_000]).status == 202
+    connection = _begin_half(server, client, location)
+    os.kill(holders_of(server, server.data_dir / "blobs")[0], signal.SIGKILL)
+    connection.close()
+
+    # Each waits for the vanished writer's lease, and copies what it left.
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: client.request("PATCH", location, b"more"), range(6)))
+
+    assert 202 in {answer.status for answer in answers}
+    assert unnamed_objects(server.data_dir) == set()
 
 
 def test_a_stalled_worker_that_wakes_up_late_harms_nothing(

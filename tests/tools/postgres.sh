@@ -7,7 +7,8 @@
 #   postgres.sh standby DIR FROM     make a streaming standby of the cluster in FROM, and start it
 #   postgres.sh promote DIR   make the standby the primary
 #
-# PG_PORT chooses the port, PG_BIN the programs (else the newest of Debian's), PG_HOST the addresses to listen on.
+# PG_PORT chooses the port, PG_BIN the programs (else the newest of Debian's), PG_HOST the addresses to listen on,
+# PG_FROM the address of the cluster to follow.
 # As root it runs as the user postgres.
 set -euo pipefail
 command=${1:?start, stop, crash, standby or promote}
@@ -34,7 +35,7 @@ END
 }
 start() {
   control status >/dev/null 2>&1 || control start -w -t 60 -l "$dir/log" -o "-p $port"
-  echo "postgresql://postgres@127.0.0.1:$port"
+  echo "postgresql://postgres@${PG_HOST:-127.0.0.1}:$port"
 }
 
 case $command in
@@ -52,7 +53,7 @@ standby)
   from=${3:?the folder of the cluster to follow}
   own
   from_port=$(sed -n 4p "$from/data/postmaster.pid")
-  as_owner "$bin/pg_basebackup" -D "$dir/data" -h 127.0.0.1 -p "$from_port" -U postgres -R -c fast >"$dir/basebackup.log" 2>&1
+  as_owner "$bin/pg_basebackup" -D "$dir/data" -h "${PG_FROM:-127.0.0.1}" -p "$from_port" -U postgres -R -c fast >"$dir/basebackup.log" 2>&1
   configure
   start ;;
 promote) control promote -w ;;

@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 import psycopg
 import structlog
 from psycopg import errors as pg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from openecr.db.connection import Connection, Database, DatabaseUnusable, Raced, Row
 from openecr.db.kept_rows import SETTLE_SECONDS, KeptRows
@@ -180,12 +181,15 @@ class _Session:
         self._raw = psycopg.connect(url, autocommit=True, **_KEEPALIVE)
         try:
             adapt(self._raw.adapters)
-            self._raw.prepare_threshold = 1 if prepares else None
             self._cursor = psycopg.RawCursor(self._raw)
             self._cursor.format = psycopg.pq.Format.BINARY
             self._script = psycopg.RawCursor(self._raw)
             """Several statements in one round trip; PostgreSQL answers those in text only."""
-            primary.require(self._raw)
+            backend_pid = primary.require(self._raw)
+            # A pooler tells a number of its own. Behind one in transaction mode a prepared statement may be met on a
+            # connection where another client's bears its name, and do that one's work.
+            self.is_pooled = backend_pid != self._raw.info.backend_pid
+            self._raw.prepare_threshold = 1 if prepares and not self.is_pooled else None
         except BaseException:
             self._raw.close()
             raise
@@ -222,7 +226,8 @@ class _Session:
         found = self._cursor.execute(
             b"SELECT number FROM last_commit WHERE session = $1 FOR UPDATE", [session_id]
         ).fetchone()
-        self.end(commit=False)
+        # The row lock's own commit waits for the synchronous standby, which the cut one may not have done.
+        self.end(commit=True)
         return 0 if found is None else int(found[0])
 
     def cut(self) -> None:
@@ -241,6 +246,7 @@ class PostgresDatabase:
 
     def __init__(self, url: str, *, connections: int, memory: Path | None, clock_offset_us: int = 0) -> None:
         self._url = url
+        self._addresses = each_host(url)
         self._prepares = True
         self._clock_offset_us = clock_offset_us
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="openecr-database")
@@ -346,8 +352,12 @@ class PostgresDatabase:
         while True:
             self._drop_session()
             try:
-                return self._session().last_commit_of(session_id) == number
-            except (pg.LockNotAvailable, *_NOT_THERE) as error:
+                session = self._session()
+                session.busy_since = time.monotonic()
+                number_of_last = session.last_commit_of(session_id)
+                session.busy_since = None
+                return number_of_last == number
+            except (pg.LockNotAvailable, DatabaseAway, *_NOT_THERE) as error:
                 if time.monotonic() > deadline:
                     log.error("end of a transaction unknown", session=session_id, number=number)
                     raise DatabaseAway from error
@@ -396,13 +406,32 @@ class PostgresDatabase:
     def _session(self) -> _Session:
         session: _Session | None = getattr(self._mine, "session", None)
         if session is None:
+            if self._watch.unseen_seconds() > PATIENCE_SECONDS:
+                raise DatabaseAway  # one thread tries to reach it, and nobody queues up behind others that do
             session = self._mine.session = self.connect_session()
             self._sessions.add(session)
         return session
 
     def connect_session(self) -> _Session:
-        """A connection of its own thread."""
-        return _Session(self._url, self._primary, prepares=self._prepares)
+        """A connection of its own thread, to the first host that is the newest primary; the next one begins there.
+
+        libpq would take any host that accepts writes, an old primary that came back too.
+        """
+        addresses = self._addresses
+        for number, address in enumerate(addresses):
+            try:
+                session = _Session(address, self._primary, prepares=self._prepares)
+            except psycopg.OperationalError:
+                if number == len(addresses) - 1:
+                    raise
+            else:
+                if session.is_pooled and self._prepares:
+                    self._prepares = False
+                    log.info("prepared statements are off", reason="a connection pooler is in between")
+                if number:
+                    self._addresses = [address, *(other for other in addresses if other is not address)]
+                return session
+        raise AssertionError("unreachable")
 
     def _roll_back(self, session: _Session | None) -> None:
         try:
@@ -432,6 +461,20 @@ def connect(database: PostgresDatabase) -> tuple[PostgresConnection, _Session]:
     """A connection of one's own on which every statement is committed alone, and what closes it."""
     session = database.connect_session()
     return PostgresConnection(session, database), session
+
+
+def each_host(url: str) -> list[str]:
+    """An address for each host that an address names: ``postgresql://host1,host2/name``."""
+    named = conninfo_to_dict(url)
+    hosts = str(named.get("host", "")).split(",")
+    if len(hosts) == 1:
+        return [url]
+    ports = str(named.get("port", "")).split(",")
+    ports = ports if len(ports) == len(hosts) else ports * len(hosts)
+    return [
+        make_conninfo("", **(named | {"host": host, "port": port or None}))
+        for host, port in zip(hosts, ports, strict=True)
+    ]
 
 
 def shown(url: str) -> str:

@@ -31,7 +31,7 @@ _PRIMARY = (
     "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool,"
     " (SELECT system_identifier FROM pg_control_system()),"
     " CASE WHEN pg_is_in_recovery() THEN NULL ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,"
-    " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint"
+    " (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, pg_backend_pid()"
 )
 _LOOK = (
     "SELECT NULL::text, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,"
@@ -67,19 +67,30 @@ class Primary:
         self._memory = memory
         self._lock = threading.Lock()
         self._known: tuple[int, int] | None = None
-        if memory is not None:
-            with suppress(OSError, ValueError, KeyError):
-                kept = json.loads(memory.read_text())
-                self._known = int(kept["system_identifier"]), int(kept["timeline"])
+        self._recall()
 
-    def require(self, raw: "psycopg.Connection[Any]") -> None:
-        """Refuse a connection to anything but the deployment's newest primary.
+    def require(self, raw: "psycopg.Connection[Any]") -> int:
+        """Refuse a connection to anything but the deployment's newest primary; the process that serves it.
 
         Raises:
             NotPrimary: it only reads, is another cluster, or an older primary.
         """
-        only_reads, system_identifier, timeline, _ = raw.execute(_PRIMARY).fetchone() or (True, 0, None, 0)
+        found = raw.execute(_PRIMARY, prepare=False).fetchone()
+        only_reads, system_identifier, timeline, _, backend_pid = found or (True, 0, None, 0, 0)
+        with self._lock:
+            self._recall()
         self.judge(only_reads=only_reads, system_identifier=int(system_identifier), timeline=timeline)
+        return int(backend_pid)
+
+    def _recall(self) -> None:
+        """Learn what this server's other processes saw."""
+        if self._memory is None:
+            return
+        with suppress(OSError, ValueError, KeyError):
+            kept = json.loads(self._memory.read_text())
+            found = int(kept["system_identifier"]), int(kept["timeline"])
+            if self._known is None or (found[0] == self._known[0] and found[1] > self._known[1]):
+                self._known = found
 
     def judge(self, *, only_reads: bool, system_identifier: int, timeline: str | None) -> None:
         """Compare what a server says of itself with what is known."""
@@ -145,9 +156,13 @@ class Watch:
         """The database's clock: this host's, moved by what the last look found."""
         return time.time_ns() // 1000 + (self._offset_us or 0)
 
+    def unseen_seconds(self) -> float:
+        """How long ago the last look succeeded."""
+        return time.monotonic() - self._seen_at
+
     def trouble(self) -> str | None:
         """Why requests should not come here, or None."""
-        if time.monotonic() - self._seen_at > _LATE_SECONDS:
+        if self.unseen_seconds() > _LATE_SECONDS:
             return self._reason
         if abs(self._offset_us or 0) > MOST_SKEW_US:
             return f"this host's clock is {(self._offset_us or 0) / 1e6:+.1f} seconds from the database's; set it right"
@@ -157,7 +172,7 @@ class Watch:
         """Look once."""
         if self._session is None:
             self._session = self._connect()
-        only_reads, system_identifier, timeline, started_us = self._session.execute(_PRIMARY, {}).fetchone()
+        only_reads, system_identifier, timeline, started_us, _ = self._session.execute(_PRIMARY, {}).fetchone()
         self._primary.judge(only_reads=only_reads, system_identifier=int(system_identifier), timeline=timeline)
         if started_us != self._started_us:
             # After a crash the numbers of transactions that left no trace are given out again.
@@ -171,6 +186,7 @@ class Watch:
         self._since = int(oldest)
         self._offset_us = int(database_us) - asked_us - took_us // 2
         self._seen_at = time.monotonic()
+        self._reason = "the database does not answer"
 
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):

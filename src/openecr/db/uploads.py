@@ -245,6 +245,17 @@ def discarded_objects(db: Connection, now_us: int, most: int) -> list[str]:
     return [row[0] for row in rows]
 
 
+def keep_object(db: Connection, object_id: str) -> bool:
+    """Take an object back that was left for deletion; False where it is due, and may be gone."""
+    return bool(
+        db.run(
+            "DELETE FROM discarded_object WHERE object_id = :object_id AND due_us > :now_us",
+            object_id=object_id,
+            now_us=db.clock_us(),
+        )
+    )
+
+
 def forget_object(db: Connection, object_id: str) -> None:
     """A discarded object is gone from the store."""
     db.run("DELETE FROM discarded_object WHERE object_id = :object_id", object_id=object_id)

@@ -20,7 +20,7 @@ from openecr.db import uploads
 from openecr.db.repositories import Repository
 from openecr.db.uploads import Upload
 from openecr.encryption import NO_KEY, DataKey, encrypts, wrap_under_kms_key, wrap_under_service_key
-from openecr.errors import UploadNotFound
+from openecr.errors import UploadBusy, UploadNotFound
 from openecr.services.ecr.repositories import require, require_with_key
 
 PART_SIZE_BYTES = 10 * 1024 * 1024
@@ -98,7 +98,11 @@ def require_upload(call: Call, repository_name: str, upload_id: str, registry_id
 
 @dataclass(frozen=True, slots=True)
 class TakeOver:
-    """Effect: the first bytes of an object whose writer vanished, copied under a new object id."""
+    """Effect: the first bytes of an object whose writer vanished, copied under a new object id.
+
+    The copy is left for deletion before it is made, and taken back by the transaction that uses it: of several that
+    continue an upload one wins, and a process may die in between.
+    """
 
     source_id: str
     target_id: str
@@ -111,6 +115,9 @@ class TakeOver:
         A writer of an encrypted object that was killed may have taken its incomplete last segment along: then the
         segments before it are left. A source that lost more than that ends the upload at the next read.
         """
+        await deployment.database.write(
+            lambda db: uploads.discard_object(db, self.target_id, db.clock_us() + DISCARD_AFTER_US)
+        )
         store = await deployment.store_of(self.data_key)
         whole_segments_bytes = self.size_bytes - self.size_bytes % SEGMENT_BYTES
         for size_bytes in (self.size_bytes, whole_segments_bytes if self.data_key is not None else self.size_bytes):
@@ -130,6 +137,8 @@ def own_object(call: Call, upload: Upload, spare_id: str) -> tuple[str, int]:
     if upload.lease_holder is None:
         return upload.object_id, upload.offset_bytes
     kept_bytes = call.obtain(TakeOver(upload.object_id, spare_id, upload.offset_bytes, upload.data_key))
+    if not uploads.keep_object(call.db, spare_id):
+        raise UploadBusy(upload_id=upload.upload_id)
     uploads.discard_object(call.db, upload.object_id, call.db.clock_us() + DISCARD_AFTER_US)
     return spare_id, kept_bytes
 

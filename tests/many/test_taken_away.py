@@ -1,0 +1,114 @@
+"""What was taken away through one server is gone on every server when the answer comes."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tests.api.support import push
+from tests.many.deployment import Deployment
+from tests.registry_client import RegistryClient
+
+ROUNDS = 6
+
+
+class Hammer:
+    """Pulls the same thing again and again, and notes when each pull that found it began."""
+
+    def __init__(self, client: RegistryClient, path: str) -> None:
+        self._client = client
+        self._path = path
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._pull)
+        self.found_at: list[float] = []
+        self.missed_at: list[float] = []
+        self.strange: list[int] = []
+
+    def _pull(self) -> None:
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            status = self._client.request("GET", self._path).status
+            (self.found_at if status == 200 else self.missed_at).append(began)
+            if status not in (200, 404):
+                self.strange.append(status)
+
+    def __enter__(self) -> "Hammer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+
+def served_after(hammers: list[Hammer], instant: float) -> list[float]:
+    """How long after an instant pulls began that were served all the same."""
+    return [began - instant for hammer in hammers for began in hammer.found_at if began > instant]
+
+
+@contextmanager
+def hammered(many: Deployment, path: str) -> Iterator[list[Hammer]]:
+    """Two servers pulled from while the body runs, warm when it begins and for a while after it ends."""
+    password = many.servers[0].password()
+    clients = [many.docker_at(server, password) for server in many.servers[:2]]
+    with Hammer(clients[0], path) as first, Hammer(clients[1], path) as second:
+        hammers = [first, second]
+        _wait(lambda: all(len(hammer.found_at) > 20 for hammer in hammers))
+        yield hammers
+        missed = [len(hammer.missed_at) for hammer in hammers]
+        _wait(lambda: all(len(h.missed_at) > before + 20 for h, before in zip(hammers, missed, strict=True)))
+    assert [hammer.strange for hammer in hammers] == [[], []]
+
+
+def test_no_server_serves_an_image_after_its_deletion_was_answered(
+    many: Deployment, docker: RegistryClient, repository: str
+) -> None:
+    ecr = many.servers[2].client("ecr")
+    for number in range(ROUNDS):
+        image = push(docker, repository, f"image {number}", f"t{number}")
+        with hammered(many, f"/v2/{repository}/manifests/{image.digest}") as hammers:
+            ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageDigest": image.digest}])
+            answered = time.monotonic()
+        assert served_after(hammers, answered) == []
+
+
+def test_no_server_serves_an_image_of_a_repository_after_that_was_deleted(
+    many: Deployment, docker: RegistryClient, repository: str
+) -> None:
+    image = push(docker, repository, "image", "t")
+    with hammered(many, f"/v2/{repository}/manifests/{image.digest}") as hammers:
+        many.servers[2].client("ecr").delete_repository(repositoryName=repository, force=True)
+        answered = time.monotonic()
+    assert served_after(hammers, answered) == []
+
+
+def test_an_image_pushed_again_after_its_deletion_is_served_by_every_server(
+    many: Deployment, docker: RegistryClient, repository: str
+) -> None:
+    ecr = many.servers[2].client("ecr")
+    password = many.servers[0].password()
+    for number in range(3):
+        image = push(docker, repository, "the same", "t")
+        for server in many.servers:
+            assert many.docker_at(server, password).request("GET", f"/v2/{repository}/manifests/t").status == 200
+            path = f"/v2/{repository}/manifests/{image.digest}"
+            assert many.docker_at(server, password).request("GET", path).body == image.manifest, number
+        ecr.batch_delete_image(repositoryName=repository, imageIds=[{"imageDigest": image.digest}])
+
+
+def test_a_tag_moved_through_one_server_is_moved_on_all_when_that_is_answered(
+    many: Deployment, docker: RegistryClient, repository: str
+) -> None:
+    password = many.servers[0].password()
+    clients = [many.docker_at(server, password) for server in many.servers]
+    for number in range(10):
+        image = push(docker, repository, f"image {number}", "moving")
+        pulled = {client.request("GET", f"/v2/{repository}/manifests/moving").body for client in clients}
+        assert pulled == {image.manifest}
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "the pullers do not get on"
+        time.sleep(0.01)
