@@ -41,9 +41,21 @@ class _ClockedPostgres(PostgresDatabase):
     def __init__(self, url: str, clock_us: Clock) -> None:
         super().__init__(url, connections=4, memory=None)
         self._clock = clock_us
+        self._watch.look()  # what ``start`` does, also where a loop runs already
+        self._watch.start()
 
     def clock_us(self) -> int:
         return self._clock()
+
+
+class _Looking:
+    """The looks of a database that has no loop to be closed on."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+
+    def close(self) -> None:
+        self._database._watch.stop()
 
 
 class Postgresql:
@@ -59,14 +71,15 @@ class Postgresql:
 
     def connection(self, clock_us: Clock = host_clock_us) -> Connection:
         """A connection on which every statement is committed alone."""
-        connection, session = connect(_ClockedPostgres(self.url, clock_us))
-        self._open.append(session)
+        database = _ClockedPostgres(self.url, clock_us)
+        connection, session = connect(database)
+        self._open += [session, _Looking(database)]
         return connection
 
     def close(self) -> None:
         """Let go of the connections."""
-        for session in self._open:
-            session.close()
+        for item in self._open:
+            item.close()
 
 
 Engine = Sqlite | Postgresql

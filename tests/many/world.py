@@ -109,9 +109,8 @@ class World:
             f"object {object_id} has no row"
             for object_id in sorted(unnamed_objects(server.data_dir, database=self.database))
         ]
-        checked = openecr(
-            "fsck", "--data-dir", str(server.data_dir), check=False, env=environment() | dict(server.variables)
-        )
+        variables = environment() | dict(server.variables)
+        checked = openecr("fsck", "--data-dir", str(server.data_dir), check=False, env=variables)
         found += [] if checked.returncode == 0 else [f"fsck: {checked.stdout} {checked.stderr}"]
         return found + broken_promises(server.data_dir, database=self.database)
 

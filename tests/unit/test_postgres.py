@@ -371,6 +371,7 @@ class TestLosses:
                 with pytest.raises(DatabaseAway):
                     await database.read(names)
                 await asyncio.to_thread(own_cluster.run, "start")
+                monkeypatch.setattr("openecr.db.postgres.PATIENCE_SECONDS", 10.0)
                 await database.write(put("found"))
                 assert await database.read(names) == ["found"]
 
@@ -411,6 +412,7 @@ class TestPrimary:
                 with pytest.raises(DatabaseAway):
                     await database.write(put("lost"))
                 reconfigure(own_cluster, "ALTER SYSTEM RESET default_transaction_read_only", "off")
+                monkeypatch.setattr("openecr.db.postgres.PATIENCE_SECONDS", 10.0)
                 await database.write(put("after"))
                 assert await database.read(names) == ["after", "before"]
 

@@ -19,13 +19,15 @@ class OneUpload:
     """A flow whose upload is new and leased to whoever asks."""
 
     def __init__(self) -> None:
-        self.origin = SimpleNamespace(registry=SimpleNamespace(account_id="123456789012"))
+        self.origin = SimpleNamespace(registry=SimpleNamespace(account_id="123456789012", region="us-east-1"))
         store = MemoryStore()
 
         async def store_of(_data_key: bytes | None) -> MemoryStore:
             return store
 
-        self.deployment = SimpleNamespace(store_of=store_of, new_id=lambda: OBJECT)
+        self.deployment = SimpleNamespace(
+            store_of=store_of, new_id=lambda: OBJECT, new_object_id=lambda _region: OBJECT
+        )
 
     async def run(self, step: Any, **arguments: Any) -> Any:
         if step is upload_parts._lease:
