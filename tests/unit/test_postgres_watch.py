@@ -57,7 +57,6 @@ def test_a_clock_that_is_a_little_off_is_followed(offset_us: int) -> None:
 
 def test_a_database_that_was_never_seen_is_trouble() -> None:
     assert watch(0).trouble() == "the database was not reached yet"
-    assert watch(0).unseen_seconds() > 10**9
 
 
 class Connection:

@@ -41,6 +41,8 @@ log = structlog.get_logger("openecr.db")
 
 PATIENCE_SECONDS = 10.0
 """How long a decision waits for a database that restarts or fails over before its client is told."""
+_GIVEN_UP_SECONDS = 10.0
+"""After how long without a successful look only the watch still tries to reach the database."""
 FATE_SECONDS = 25.0
 """How long the end of a transaction is asked for whose commit was cut; the server ends an idle one sooner."""
 _MOST_RACES = 10
@@ -406,7 +408,7 @@ class PostgresDatabase:
     def _session(self) -> _Session:
         session: _Session | None = getattr(self._mine, "session", None)
         if session is None:
-            if self._watch.unseen_seconds() > PATIENCE_SECONDS:
+            if self._watch.unseen_seconds() > _GIVEN_UP_SECONDS:
                 raise DatabaseAway  # one thread tries to reach it, and nobody queues up behind others that do
             session = self._mine.session = self.connect_session()
             self._sessions.add(session)

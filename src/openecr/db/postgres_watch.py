@@ -157,12 +157,12 @@ class Watch:
         return time.time_ns() // 1000 + (self._offset_us or 0)
 
     def unseen_seconds(self) -> float:
-        """How long ago the last look succeeded."""
-        return time.monotonic() - self._seen_at
+        """How long ago the last look succeeded; 0 while nobody looks."""
+        return time.monotonic() - self._seen_at if self._thread.is_alive() else 0.0
 
     def trouble(self) -> str | None:
         """Why requests should not come here, or None."""
-        if self.unseen_seconds() > _LATE_SECONDS:
+        if time.monotonic() - self._seen_at > _LATE_SECONDS:
             return self._reason
         if abs(self._offset_us or 0) > MOST_SKEW_US:
             return f"this host's clock is {(self._offset_us or 0) / 1e6:+.1f} seconds from the database's; set it right"
