@@ -83,11 +83,16 @@ class SeaweedFS:
     flags: tuple[str, ...] = ()
     ports: dict[str, int] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+    host: str = "127.0.0.1"
+    inside: tuple[str, ...] = ()
+    """What starts a program on that host, where it is not this machine."""
 
     @property
     def store(self) -> ObjectStore:
         """How it is reached."""
-        return ObjectStore(f"http://127.0.0.1:{self.ports['s3.port']}", "openecrtest", "openecrtestsecret", "us-east-1")
+        return ObjectStore(
+            f"http://{self.host}:{self.ports['s3.port']}", "openecrtest", "openecrtestsecret", "us-east-1"
+        )
 
     def start(self) -> None:
         """Start it, on the data that is there, and wait until it answers."""
@@ -101,12 +106,13 @@ class SeaweedFS:
         }
         (self.folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
         command = [
+            *self.inside,
             str(weed),
             "-logtostderr=true",
             "server",
             f"-dir={self.folder / 'data'}",
-            "-ip=127.0.0.1",
-            "-ip.bind=127.0.0.1",
+            f"-ip={self.host}",
+            f"-ip.bind={self.host}",
             "-master.telemetry=false",
             "-master.volumeSizeLimitMB=1024",
             "-volume.max=0",

@@ -12,12 +12,13 @@ import psycopg
 from openecr.keyring import ROOT_KEY_VARIABLE, root_key_path
 from tests.many import pooler, proxy
 from tests.many.network import Network, network
+from tests.object_store import SeaweedFS
 from tests.postgres import Cluster, running_cluster
 from tests.registry_client import RegistryClient
 from tests.running import Server
 
 SERVERS = ("one", "two", "three")
-HOSTS = (*SERVERS, "database", "standby", "proxy")
+HOSTS = (*SERVERS, "database", "standby", "proxy", "store")
 PORT = 5050
 DATABASE_PORT = 5432
 
@@ -34,6 +35,8 @@ class Deployment:
     served: Path
     """The proxy's log: which server answered what."""
     standby: Cluster | None = None
+    store: SeaweedFS | None = None
+    bucket: str = ""
 
     @property
     def proxy_url(self) -> str:
@@ -72,12 +75,14 @@ def deployment(
     variables: Mapping[str, str] = {},
     with_standby: bool = False,
     with_pooler: bool = False,
+    with_store: bool = False,
 ) -> Iterator[Deployment]:
     """A running deployment on hosts of its own.
 
     Args:
         with_standby: every commit waits for a streaming standby, and the servers know both databases' addresses.
         with_pooler: the servers reach the database through PgBouncer.
+        with_store: layers are in an S3-compatible store on a host of its own.
     """
     with ExitStack() as stack:
         made = stack.enter_context(hosts(number))
@@ -101,6 +106,14 @@ def deployment(
         served = stack.enter_context(
             proxy.proxy(folder / "nginx", made.inside("proxy"), made.addresses["proxy"], listed)
         )
+        store, bucket, variables = None, "", dict(variables)
+        if with_store:
+            store = SeaweedFS(folder / "weed", host=made.addresses["store"], inside=made.inside("store"))
+            stack.callback(kill_store, store)
+            store.start()
+            bucket = store.store.new_bucket()
+            flags = (*flags, "--blobs", store.store.url(bucket, redirect="off"))
+            variables |= store.store.credentials
         root_key = secrets.token_hex(32)
         servers = tuple(
             server_on(made, host, folder, blobs, database, flags, {ROOT_KEY_VARIABLE: root_key, **variables})
@@ -113,7 +126,7 @@ def deployment(
         for server in servers:
             stack.callback(stop, server)
             server.launch()
-        running = Deployment(made, cluster, database, blobs, servers, served, standby)
+        running = Deployment(made, cluster, database, blobs, servers, served, standby, store, bucket)
         running.wait_until_ready()
         yield running
 
@@ -148,6 +161,12 @@ def stop(server: Server) -> None:
     """End a server that may have been killed."""
     if server.process is not None:
         server.stop()
+
+
+def kill_store(store: SeaweedFS) -> None:
+    """End a store that may not have started."""
+    if store.process is not None:
+        store.kill()
 
 
 def create_database(cluster: Cluster) -> None:

@@ -89,6 +89,21 @@ def cut_proxy(world: World, choose: random.Random) -> None:
     network.heal()
 
 
+def kill_store(world: World, choose: random.Random) -> None:
+    store = _many(world).store
+    assert store is not None
+    store.kill()
+    pass_time(choose, 0, 2)
+    store.start()
+
+
+def cut_store(world: World, choose: random.Random) -> None:
+    network = _many(world).network
+    network.cut(choose.choice(("one", "two", "three")), "store")
+    pass_time(choose, 0.5, 4)
+    network.heal()
+
+
 EVERYWHERE: list[Fault] = [kill_parent, kill_worker, kill_job_process, fill_disk]
 BETWEEN_HOSTS: list[Fault] = [
     crash_database,
@@ -128,6 +143,25 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         for setting in ("commit_delay = 30000", "commit_siblings = 0"):
             reconfigure(many.cluster, f"ALTER SYSTEM SET {setting}")
         yield World(many.servers, store, many)
+
+
+@pytest.fixture(scope="module")
+def shared_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Three servers, PostgreSQL, an S3-compatible store and a proxy, each on its own host."""
+    folder = tmp_path_factory.mktemp("shared-s3")
+    with (
+        deployment(folder, 3, variables=SHORT_LIVES, with_store=True) as many,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        assert many.store is not None
+        for name, value in many.store.store.credentials.items():
+            patch.setenv(name, value)  # the checks read the store too
+        yield World(many.servers, many.blobs, many)
+
+
+@pytest.mark.parametrize("fault", [kill_worker, kill_store, cut_store])
+def test_many_servers_on_an_object_store_lose_nothing(shared_s3: World, fault: Fault, repository_name: str) -> None:
+    _break_again_and_again(shared_s3, fault, repository_name)
 
 
 @pytest.mark.parametrize("fault", EVERYWHERE)

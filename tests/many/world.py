@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -27,6 +28,7 @@ from tests.running import Server, environment, openecr
 
 PATIENCE_SECONDS = 40.0
 _JOB_LEASE_US = 60_000_000
+OBJECT_ID_LENGTH = 36
 _SCHEDULES = tuple(schedule.key for schedule in SCHEDULES)
 
 
@@ -47,6 +49,24 @@ class World:
     def database(self) -> str | None:
         """Where the metadata is, if not in the data directory."""
         return self.servers[0].database
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """What the settings say besides the data directory."""
+        if self.many is None or self.many.store is None:
+            return {"database": self.database}
+        return {"database": self.database, "blobs": self.many.store.store.url(self.many.bucket)}
+
+    def unnamed(self) -> list[str]:
+        """Objects of the store that no row names."""
+        if self.many is None or self.many.store is None:
+            return sorted(unnamed_objects(self.servers[0].data_dir, **self.where))
+        pages = self.many.store.store.client().get_paginator("list_objects_v2").paginate(Bucket=self.many.bucket)
+        stored = {item["Key"].rpartition("/")[2] for page in pages for item in page.get("Contents", ())}
+        named = self.servers[0].rows(
+            "SELECT object_id FROM blob UNION SELECT object_id FROM upload UNION SELECT object_id FROM discarded_object"
+        )
+        return sorted(key for key in stored if len(key) == OBJECT_ID_LENGTH and (key,) not in named)
 
     def create_repository(self, name: str) -> None:
         """Make an empty repository."""
@@ -93,7 +113,7 @@ class World:
 
     def broken(self) -> list[str]:
         """What dangles, and what is held for longer than anything may be."""
-        found = broken_promises(self.servers[0].data_dir, database=self.database)
+        found = broken_promises(self.servers[0].data_dir, **self.where)
         return found + self.servers[0].write(_held_for_too_long)
 
     def settle(self) -> list[str]:
@@ -112,7 +132,7 @@ class World:
         variables = environment() | dict(server.variables)
         checked = openecr("fsck", "--data-dir", str(server.data_dir), check=False, env=variables)
         found += [] if checked.returncode == 0 else [f"fsck: {checked.stdout} {checked.stderr}"]
-        return found + broken_promises(server.data_dir, database=self.database)
+        return found + broken_promises(server.data_dir, **self.where)
 
     def _is_settled(self, server: Server) -> bool:
         self.hasten()
