@@ -4,19 +4,22 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from openecr.blobs.store import BlobDamaged, BlobStore, ObjectMissing
+from openecr.blobs.store import BlobDamaged, ObjectMissing
 from openecr.call import Call, Deployment, Flow, decision, flow
 from openecr.db import layers, uploads
 from openecr.db.repositories import Repository
 from openecr.db.uploads import Upload
-from openecr.encryption import DataKey
 from openecr.errors import EmptyUpload, InvalidLayer, LayerAlreadyExists, LayerPartTooSmall, UploadBusy, UploadNotFound
 from openecr.names import Digest
 from openecr.services.ecr import quotas
 from openecr.services.ecr.layers import link
 from openecr.services.ecr.repositories import require_with_key
 from openecr.services.ecr.upload_parts import hashers
-from openecr.services.ecr.uploads import DISCARD_AFTER_US, own_object, require_upload
+from openecr.services.ecr.uploads import DISCARD_AFTER_US, Held, copy_object, own_object, require_upload
+
+INEXACT = "inexact"
+"""An object holds other bytes than were counted: what a broken request left, or another request writes now. It must not
+be cut, which could cut what that one writes; a copy of the counted bytes is nobody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +31,14 @@ class HashAgain:
     data_key: bytes | None
     algorithms: tuple[str, ...]
 
-    async def perform(self, deployment: Deployment) -> dict[str, bytes] | None:
-        """Raw digests by algorithm; None where bytes that were counted are gone."""
+    async def perform(self, deployment: Deployment) -> dict[str, bytes] | str | None:
+        """Raw digests by algorithm; INEXACT, or None where bytes that were counted are gone."""
         if self.size_bytes == 0:
             return {name: hashlib.new(name).digest() for name in self.algorithms}
         store = await deployment.store_of(self.data_key)
         try:
-            await _cut(store, self.object_id, self.size_bytes)
+            if await store.size_bytes(self.object_id) != self.size_bytes:
+                return INEXACT
             return await store.digests(self.object_id, self.algorithms)
         except (ObjectMissing, BlobDamaged):
             return None
@@ -47,20 +51,24 @@ class Seal:
     object_id: str
     size_bytes: int
     data_key: bytes | None
+    is_copy: bool
+    """Whether nobody else can be writing to the object."""
 
-    async def perform(self, deployment: Deployment) -> None:
-        """Cut what a broken request left beyond, then make durable."""
+    async def perform(self, deployment: Deployment) -> str | None:
+        """Make durable; INEXACT where the object holds other bytes."""
         store = await deployment.store_of(self.data_key)
-        await _cut(store, self.object_id, self.size_bytes)
-        await store.seal(self.object_id, self.size_bytes)
-
-
-async def _cut(store: BlobStore, object_id: str, size_bytes: int) -> None:
-    """Cut what a broken request left beyond an object's counted bytes; an object without bytes is made."""
-    if size_bytes and await store.size_bytes(object_id) == size_bytes:
-        return
-    writer = await store.open_writer(object_id, size_bytes)
-    await writer.close()
+        if not self.size_bytes:
+            if not self.is_copy:
+                return INEXACT
+            writer = await store.open_writer(self.object_id, 0)
+            await writer.close()
+        try:
+            await store.seal(self.object_id, self.size_bytes)
+        except ObjectMissing:
+            if self.is_copy:
+                raise
+            return INEXACT
+        return None
 
 
 def complete(
@@ -88,9 +96,10 @@ def complete(
     least_bytes = call.strictness.minimum_part_bytes
     if least_bytes and uploads.has_short_segment(call.db, upload, least_bytes):
         raise LayerPartTooSmall
-    object_id, kept_bytes = own_object(call, upload, spare_id)
-    calculated = _calculate(call, upload, object_id, digests) if kept_bytes == upload.offset_bytes else None
-    if calculated is None:
+    held = own_object(call, upload, spare_id)
+    if held.size_bytes == upload.offset_bytes:
+        held, calculated = _calculate(call, upload, held, spare_id, digests)
+    if held.size_bytes != upload.offset_bytes or calculated is None:
         raise UploadNotFound(upload_id=upload_id, **names)
     matching = [digest for digest in digests if calculated[digest.algorithm] == digest]
     if not matching:
@@ -103,8 +112,7 @@ def complete(
             call.db, repository.registry_key, repository.encryption_key, calculated["sha256"].stored
         )
         quotas.require_room(call, repository, upload.offset_bytes, is_stored=known is not None)
-    data_key = DataKey(upload.cipher, upload.data_key)
-    blob = _keep_bytes(call, repository, object_id, upload.offset_bytes, data_key, list(calculated.values()))
+    blob = _keep_bytes(call, repository, upload, held, spare_id, list(calculated.values()))
     for digest in dict.fromkeys((*matching, calculated["sha256"])):
         link(call, repository, digest, blob.key)
     hashers.forget(upload.object_id)
@@ -116,41 +124,47 @@ complete_upload = decision("ecr:CompleteLayerUpload", writes=True)(complete)
 """``PUT /v2/{name}/blobs/uploads/{upload}?digest=...``."""
 
 
-def _calculate(call: Call, upload: Upload, object_id: str, digests: tuple[Digest, ...]) -> dict[str, Digest] | None:
-    """The upload's digests by algorithm: sha256, and what else the client named; None where its bytes are gone."""
+def _calculate(
+    call: Call, upload: Upload, held: Held, spare_id: str, digests: tuple[Digest, ...]
+) -> tuple[Held, dict[str, Digest] | None]:
+    """(the object that has the bytes, the upload's digests by algorithm: sha256, and what else the client named); no
+    digests where its bytes are gone."""
     wanted = {digest.algorithm for digest in digests}
     raw: dict[str, bytes] = {}
-    if upload.sha256 is not None and object_id == upload.object_id:
+    if upload.sha256 is not None and not held.is_copy:
         raw["sha256"] = upload.sha256
     missing = tuple(sorted((wanted | {"sha256"}) - set(raw)))
     if missing:
-        hashed = call.obtain(HashAgain(object_id, upload.offset_bytes, upload.data_key, missing))
-        if hashed is None:
-            return None
+        hashed = call.obtain(HashAgain(held.object_id, upload.offset_bytes, upload.data_key, missing))
+        if hashed == INEXACT and not held.is_copy:
+            held = copy_object(call, upload, spare_id)
+            hashed = call.obtain(HashAgain(held.object_id, upload.offset_bytes, upload.data_key, missing))
+        if not isinstance(hashed, dict):
+            return held, None
         raw |= hashed
-    return {algorithm: Digest.from_raw(algorithm, value) for algorithm, value in raw.items()}
+    return held, {algorithm: Digest.from_raw(algorithm, value) for algorithm, value in raw.items()}
 
 
 def _keep_bytes(
-    call: Call, repository: Repository, object_id: str, size_bytes: int, data_key: DataKey, digests: list[Digest]
+    call: Call, repository: Repository, upload: Upload, held: Held, spare_id: str, digests: list[Digest]
 ) -> layers.Blob:
     """The blob of these bytes: the sound one that is there, or the uploaded object once it is durable."""
     sha256 = next(digest for digest in digests if digest.algorithm == "sha256")
     blob = layers.find_blob(call.db, repository.registry_key, repository.encryption_key, sha256.stored)
     if blob is not None and blob.quarantined_us is None:
-        uploads.discard_object(call.db, object_id, call.db.clock_us() + DISCARD_AFTER_US)
+        uploads.discard_object(call.db, held.object_id, call.db.clock_us() + DISCARD_AFTER_US)
         for digest in digests:
             layers.add_digest(call.db, repository.registry_key, repository.encryption_key, digest.stored, blob.key)
         return blob
-    call.obtain(Seal(object_id, size_bytes, data_key.wrapped))
+    held = _seal(call, upload, held, spare_id)
     uploaded = layers.insert_blob(
         call.db,
         registry_key=repository.registry_key,
         encryption_key=repository.encryption_key,
-        object_id=object_id,
-        cipher=data_key.cipher,
-        data_key=data_key.wrapped,
-        size_bytes=size_bytes,
+        object_id=held.object_id,
+        cipher=upload.cipher,
+        data_key=upload.data_key,
+        size_bytes=upload.offset_bytes,
         digests=[digest.stored for digest in sorted(digests, key=lambda digest: digest != sha256)]
         if blob is None
         else (),
@@ -162,6 +176,18 @@ def _keep_bytes(
         for digest in digests:
             layers.add_digest(call.db, repository.registry_key, repository.encryption_key, digest.stored, uploaded.key)
     return uploaded
+
+
+def _seal(call: Call, upload: Upload, held: Held, spare_id: str) -> Held:
+    """Make the upload's bytes durable; the object that has them, and no others."""
+    size_bytes = upload.offset_bytes
+    told = call.obtain(Seal(held.object_id, size_bytes, upload.data_key, held.is_copy))
+    if told == INEXACT:
+        held = copy_object(call, upload, spare_id)
+        if held.size_bytes != size_bytes:
+            raise UploadBusy(upload_id=upload.upload_id)
+        call.obtain(Seal(held.object_id, size_bytes, upload.data_key, held.is_copy))
+    return held
 
 
 @flow("CompleteLayerUpload")

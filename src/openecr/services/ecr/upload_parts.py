@@ -86,7 +86,8 @@ def _lease(
         raise UploadBusy(upload_id=upload_id)
     if first_byte is not None and first_byte != upload.offset_bytes:
         raise _gap(call, repository_name, registry_id, upload, first_byte)
-    object_id, kept_bytes = own_object(call, upload, spare_id)
+    held = own_object(call, upload, spare_id)
+    object_id, kept_bytes = held.object_id, held.size_bytes
     until_us = now_us + LEASE_US
     if not uploads.take_lease(call.db, upload, holder, until_us, now_us, object_id=object_id, kept_bytes=kept_bytes):
         raise UploadBusy(upload_id=upload_id)

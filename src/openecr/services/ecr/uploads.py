@@ -131,16 +131,30 @@ class TakeOver:
         return self.size_bytes
 
 
-def own_object(call: Call, upload: Upload, spare_id: str) -> tuple[str, int]:
-    """(object, bytes of the upload that it holds): its own, or a copy where its last writer vanished and may still hold
-    it open. The copy may hold less than was counted."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The object that an upload goes on with, and how many of the counted bytes it has."""
+
+    object_id: str
+    size_bytes: int
+    is_copy: bool
+    """Whether it was made in this request, so that nobody else can be writing to it."""
+
+
+def own_object(call: Call, upload: Upload, spare_id: str) -> Held:
+    """The upload's object, or a copy where its last writer vanished and may still hold it open."""
     if upload.lease_holder is None:
-        return upload.object_id, upload.offset_bytes
+        return Held(upload.object_id, upload.offset_bytes, is_copy=False)
+    return copy_object(call, upload, spare_id)
+
+
+def copy_object(call: Call, upload: Upload, spare_id: str) -> Held:
+    """A copy of the counted bytes, in the place of the upload's object; it may hold less than was counted."""
     kept_bytes = call.obtain(TakeOver(upload.object_id, spare_id, upload.offset_bytes, upload.data_key))
     if not uploads.keep_object(call.db, spare_id):
         raise UploadBusy(upload_id=upload.upload_id)
     uploads.discard_object(call.db, upload.object_id, call.db.clock_us() + DISCARD_AFTER_US)
-    return spare_id, kept_bytes
+    return Held(spare_id, kept_bytes, is_copy=True)
 
 
 @flow("InitiateLayerUpload")
