@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import os
 import re
 import signal
@@ -18,11 +19,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import boto3
+import pytest
 from botocore.config import Config
 
+from openecr.blobs.opening import open_stores
 from openecr.db.connection import Connection, Row
 from openecr.db.engines import open_database
-from openecr.settings import Settings
+from openecr.settings import Settings, load
 
 T = TypeVar("T")
 
@@ -151,6 +154,29 @@ class Server:
             aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
             config=Config(retries={"total_max_attempts": 1}, read_timeout=120),
         )
+
+    def command(self, name: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run an openecr command beside the server, as its operator does."""
+        variables = environment() | dict(self.variables)
+        return openecr(name, *arguments, "--data-dir", str(self.data_dir), check=check, env=variables)
+
+    def swap_object(self, object_id: str, change: Callable[[bytes], bytes]) -> bytes:
+        """Put other bytes into an object of the blob store, past the server; those that it had."""
+
+        async def swap() -> bytes:
+            running = json.loads((self.data_dir / "server.json").read_text())
+            stores = open_stores(load(running["stores"] | {"data_dir": self.data_dir}, {}))
+            before = b"".join([piece async for piece in stores.read(object_id, 0, await stores.size_bytes(object_id))])
+            writer = await stores.open_writer(object_id, 0)
+            writer.write(change(before))
+            await writer.close()
+            await stores.seal(object_id, len(before))
+            return before
+
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, value in self.variables.items():
+                patch.setenv(variable, value)
+            return asyncio.run(swap())
 
     def write(self, change: Callable[[Connection], T]) -> T:
         """Run a change in a transaction of its own, past the server's planes."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.registry_client import OCI_MANIFEST, RegistryClient, descriptor, digest_of, image_index, image_manifest
-from tests.running import OTHER_ACCOUNT, Server, openecr
+from tests.running import OTHER_ACCOUNT, Server
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 LAYER = bytes(range(256)) * 500
@@ -33,7 +33,7 @@ def name(server: Server) -> str:
 
 
 def command(server: Server, *arguments: str | Path, check: bool = True) -> Any:
-    return openecr(*map(str, arguments), "--data-dir", str(server.data_dir), check=check)
+    return server.command(*map(str, arguments), check=check)
 
 
 def everything(client: RegistryClient, name: str) -> dict[str, bytes]:
@@ -142,12 +142,14 @@ def test_an_immutable_tag_does_not_move(server: Server, client: RegistryClient, 
 def test_a_damaged_layer_is_not_exported(server: Server, client: RegistryClient, name: str, tmp_path: Path) -> None:
     content = os.urandom(5000)
     client.push_image(name, "v1", content)
-    stored = next(path for path in (server.data_dir / "blobs").rglob("*-*") if path.read_bytes() == content)
-    stored.write_bytes(bytes(5000))
+    digest = b"\x01" + bytes.fromhex(digest_of(content).removeprefix("sha256:"))
+    find = "SELECT b.object_id FROM blob_digest d JOIN blob b ON b.id = d.blob_key WHERE d.digest = :digest"
+    ((object_id,),) = server.rows(find, digest=digest)
+    stored = server.swap_object(object_id, lambda before: bytes(len(before)))
 
     refused = command(server, "export", name, "--to", tmp_path / "out.tar", check=False)
 
-    stored.write_bytes(content)
+    server.swap_object(object_id, lambda _before: stored)
     assert (refused.returncode, "damaged" in refused.stderr) == (1, True)
     assert not (tmp_path / "out.tar").exists()
 

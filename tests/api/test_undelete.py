@@ -17,7 +17,7 @@ from tests.api.support import (
     upload,
 )
 from tests.registry_client import OCI_INDEX, RegistryClient, descriptor, digest_of, image_index
-from tests.running import OTHER_ACCOUNT, Server, openecr
+from tests.running import OTHER_ACCOUNT, Server
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def undelete(server: Server) -> Any:
     """Run the command; its sentences."""
 
     def run(wanted: str, *flags: str) -> list[str]:
-        return openecr("undelete", wanted, "--data-dir", str(server.data_dir), *flags).stdout.splitlines()
+        return server.command("undelete", wanted, *flags).stdout.splitlines()
 
     return run
 
@@ -35,7 +35,7 @@ def refusal(server: Server) -> Any:
     """Run a command that must be refused; its sentence."""
 
     def run(wanted: str, *flags: str) -> str:
-        ended = openecr("undelete", wanted, "--data-dir", str(server.data_dir), *flags, check=False)
+        ended = server.command("undelete", wanted, *flags, check=False)
         assert (ended.returncode != 0, ended.stdout) == (True, "")
         return ended.stderr.removeprefix("openecr: ").rstrip("\n")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from openecr.blobs.store import StoreFailed
 from openecr.cli import (
     account,
     backup,
@@ -24,6 +25,7 @@ from openecr.cli import (
 )
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
+from openecr.errors import RegistryError
 from openecr.keyring import KeyringUnusable
 from openecr.processes.lock import AlreadyServed
 from openecr.processes.supervisor import StartFailed
@@ -67,8 +69,10 @@ def run() -> int:
         return _say(str(error), 2)
     except _USAGE_ERRORS as error:
         return _say(error.format_message(), 2)
-    except (CommandFailed, DatabaseUnusable, KeyringUnusable, AlreadyServed, StartFailed) as error:
+    except (CommandFailed, DatabaseUnusable, KeyringUnusable, AlreadyServed, StartFailed, StoreFailed) as error:
         return _say(str(error), 1)
+    except RegistryError as error:
+        return _say(error.message, 1)
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except typer.Exit as ended:

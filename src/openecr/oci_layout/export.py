@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from openecr.blobs.store import BlobDamaged
 from openecr.call import Deployment
 from openecr.db import images, integrity, layers, repositories
 from openecr.db.connection import Connection
@@ -148,7 +149,10 @@ class Exporting:
             )
         if not self.writer.has(digest, blob.size_bytes):
             pieces = (await plain_store(self.deployment, blob)).read(blob.object_id, 0, blob.size_bytes)
-            await self.writer.blob(digest, blob.size_bytes, self._counted(pieces))
+            try:
+                await self.writer.blob(digest, blob.size_bytes, self._counted(pieces))
+            except BlobDamaged:
+                raise LayoutRefused(f"the bytes of {digest} are damaged; find what is with: openecr fsck") from None
             self.blobs += 1
             self.size_bytes += blob.size_bytes
 
