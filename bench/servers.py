@@ -104,9 +104,12 @@ class Server(ABC):
             raise
         return self
 
+    def _is_ready(self) -> bool:
+        return wait_for(self, self.ready_path)
+
     def _wait_until_ready(self, log: Path) -> None:
         end = time.monotonic() + _START_SECONDS
-        while not wait_for(self, self.ready_path):
+        while not self._is_ready():
             ended = self._process is None or self._process.poll() is not None
             if ended or time.monotonic() > end:
                 said = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
@@ -205,6 +208,10 @@ class OpenEcr(Server):
 
     def _environment(self) -> dict[str, str]:
         return super()._environment() | {"OPENECR_ACCESS_LOG": "off"} | self._settings
+
+    def _is_ready(self) -> bool:
+        """Its address is left for other commands once every worker answers."""
+        return super()._is_ready() and (self.folder / "data" / "server.json").exists()
 
     def _after_start(self) -> None:
         shown = subprocess.run(
