@@ -36,7 +36,7 @@ def docker_of(server: Server) -> RegistryClient:
 
 
 def objects_of(server: Server) -> list[Path]:
-    return [path for path in (server.data_dir / "blobs").rglob("*") if path.is_file()]
+    return [path for path in (server.data_dir / "blobs").glob("*/*/*") if path.is_file()]
 
 
 def job_turn(server: Server, kind: str) -> None:
