@@ -112,7 +112,7 @@ def _tell(source: Settings, target: Settings, carried: carrying.Carried) -> None
         f"{carried.copied} were copied now ({carried.copied_bytes} bytes)"
     )
     if carried.gone:
-        print(f"{carried.gone} were damaged or gone before, and known to be")
+        print(f"{carried.gone} objects were gone before: of layers set aside, or of uploads that lost their bytes")
     regions = region_locations(source)
     if regions or carried.elsewhere:
         print(f"{carried.elsewhere} objects in the stores of regions ({', '.join(regions)}) stay where they are")
