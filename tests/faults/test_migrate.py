@@ -22,6 +22,7 @@ from openecr.backup.take import Watcher
 from openecr.blobs.store import BlobStore
 from openecr.db import jobs, schema
 from openecr.db.connection import Connection
+from openecr.services.ecr.integrity.blob_bytes import write_object
 from openecr.settings import Settings
 from tests.faults.processes import wait_until
 from tests.object_store import ObjectStore
@@ -197,7 +198,10 @@ def test_layers_go_to_an_object_store_as_they_lie(tmp_path: Path, object_store: 
     assert f"start with: openecr serve --data-dir {folder} --blobs '{url}'\n" in told
     assert f"remove them: rm -r {folder / 'blobs'}\n" in told
     read = object_store.client().get_object
-    assert {name: read(Bucket=bucket, Key=f"layers/{name}")["Body"].read() for name in lying} == lying
+    moved = [name for name in keys_in(object_store, bucket) if not name.startswith("deployment-")]
+    assert len(moved) >= 8, "three configs, three layers of their own, the shared one, the upload"
+    for name in moved:
+        assert read(Bucket=bucket, Key=f"layers/{name}")["Body"].read() == lying[name]
     assert {name: path.read_bytes() for name, path in objects_of(folder).items()} == lying
     with pytest.raises(AssertionError, match=rf"were moved to s3://{bucket}/layers, and file://{folder}/blobs has not"):
         Server(folder, free_port(), ("--workers", "1", *flags)).start()
@@ -357,10 +361,9 @@ def test_what_arrived_otherwise_is_noticed_and_the_deployment_goes_on(
 ) -> None:
     folder = tmp_path / "data"
     filled(folder, images=1)
-    write = move_layers.write_object
 
     async def careless(blobs: BlobStore, object_id: str, pieces: AsyncIterator[bytes]) -> int:
-        return await write(blobs, object_id, (piece[:-1] + b"?" async for piece in pieces))
+        return await write_object(blobs, object_id, (piece[:-1] + b"?" async for piece in pieces))
 
     async def moved() -> None:
         async with composed(Settings(data_dir=folder)) as deployment:
@@ -378,7 +381,6 @@ def test_what_arrived_otherwise_is_noticed_and_the_deployment_goes_on(
 def test_a_server_that_runs_elsewhere_meanwhile_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "data"
     filled(folder, images=1)
-    write = move_layers.write_object
 
     def turn(db: Connection) -> None:
         jobs.enqueue(db, queue="default", kind="measure-quotas", args="{}", key=None, due_us=0, max_attempts=1)
@@ -388,7 +390,7 @@ def test_a_server_that_runs_elsewhere_meanwhile_is_noticed(tmp_path: Path, monke
 
             async def beside(blobs: BlobStore, object_id: str, pieces: AsyncIterator[bytes]) -> int:
                 await deployment.database.write(turn)
-                return await write(blobs, object_id, pieces)
+                return await write_object(blobs, object_id, pieces)
 
             monkeypatch.setattr(move_layers, "write_object", beside)
             await move_layers.carry(deployment, f"file://{tmp_path}/other", Watcher())
