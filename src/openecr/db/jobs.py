@@ -263,7 +263,7 @@ def list_after(db: Connection, state: State | None, after_id: int, most: int, *,
 def newest(db: Connection) -> tuple[int, int]:
     """(id, instant) of what was enqueued last; zeros where nothing is owed. A deployment that is served owes its
     schedules' next turns, a new one every minute."""
-    found = db.row("SELECT id, created_us FROM job ORDER BY id DESC LIMIT 1")
+    found = db.row("SELECT id, created_us FROM job WHERE id = (SELECT MAX(id) FROM job)")
     return (0, 0) if found is None else (int(found[0]), int(found[1]))
 
 
