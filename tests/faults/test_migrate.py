@@ -1,10 +1,12 @@
-"""An embedded deployment carried over to PostgreSQL: all of it arrives, and a move that was cut is run again."""
+"""A deployment carried over to PostgreSQL, and its layers to another store: all arrives, and a move that was cut is run
+again."""
 
 import asyncio
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,18 @@ from typing import Any
 import psycopg
 import pytest
 
+from openecr.app import composed
 from openecr.backup import move as moving
+from openecr.backup import move_layers
 from openecr.backup.folder import BackupRefused
-from openecr.db import schema
+from openecr.backup.take import Watcher
+from openecr.blobs.store import BlobStore
+from openecr.db import jobs, schema
+from openecr.db.connection import Connection
+from openecr.services.ecr.integrity.blob_bytes import write_object
 from openecr.settings import Settings
 from tests.faults.processes import wait_until
+from tests.object_store import ObjectStore
 from tests.postgres import Cluster
 from tests.registry_client import RegistryClient, digest_of, image_manifest
 from tests.running import Server, environment, free_port, openecr, running
@@ -24,19 +33,19 @@ from tests.running import Server, environment, free_port, openecr, running
 REPOSITORY = "faults/moved"
 
 
-def filled(folder: Path, images: int = 12) -> tuple[dict[str, bytes], str]:
+def filled(folder: Path, *flags: str, images: int = 12, large: bytes = b"shared") -> tuple[dict[str, bytes], str]:
     """A stopped embedded deployment with images, a trash, and an upload that is under way: manifests, upload path."""
     folder.mkdir()
     manifests = {}
-    with running(folder, "--workers", "1") as server:
+    with running(folder, "--workers", "1", *flags) as server:
         ecr = server.client("ecr")
         ecr.create_repository(repositoryName=REPOSITORY, tags=[{"Key": "team", "Value": "é"}])
         client = RegistryClient(server.port, server.password())
         for number in range(images):
             config = json.dumps({"number": number}).encode()
-            for content in (config, b"shared", b"own %d" % number):
+            for content in (config, large, b"own %d" % number):
                 client.push_blob(REPOSITORY, content)
-            manifest = image_manifest(config, b"shared", b"own %d" % number)
+            manifest = image_manifest(config, large, b"own %d" % number)
             assert client.push_manifest(REPOSITORY, f"v{number}", manifest).status == 201
             manifests[f"v{number}"] = manifest
         ecr.batch_delete_image(repositoryName=REPOSITORY, imageIds=[{"imageTag": "v0"}])
@@ -45,6 +54,23 @@ def filled(folder: Path, images: int = 12) -> tuple[dict[str, bytes], str]:
         assert client.request("PATCH", location, body=b"first half, ").status == 202
     del manifests["v0"]
     return manifests, location
+
+
+def assert_pulled(client: RegistryClient, manifests: dict[str, bytes]) -> None:
+    """Everything is there, byte for byte."""
+    for tag, manifest in manifests.items():
+        assert client.request("GET", f"/v2/{REPOSITORY}/manifests/{tag}").body == manifest
+        document = json.loads(manifest)
+        for layer in (document["config"], *document["layers"]):
+            assert digest_of(client.pull_blob(REPOSITORY, layer["digest"]).body) == layer["digest"]
+
+
+def assert_goes_on(client: RegistryClient, upload: str) -> None:
+    """The upload that was under way has its first half."""
+    whole = b"first half, second half"
+    assert client.request("PATCH", upload, body=b"second half").status == 202
+    assert client.request("PUT", f"{upload}?digest={digest_of(whole)}").status == 201
+    assert client.pull_blob(REPOSITORY, digest_of(whole)).body == whole
 
 
 def test_everything_goes_over_and_the_old_deployment_is_left(tmp_path: Path, postgres: Cluster) -> None:
@@ -64,14 +90,8 @@ def test_everything_goes_over_and_the_old_deployment_is_left(tmp_path: Path, pos
     server.start()
     try:
         client = RegistryClient(server.port, server.password())
-        for tag, manifest in manifests.items():
-            assert client.request("GET", f"/v2/{REPOSITORY}/manifests/{tag}").body == manifest
-            for layer in json.loads(manifest)["layers"]:
-                assert digest_of(client.pull_blob(REPOSITORY, layer["digest"]).body) == layer["digest"]
-        whole = b"first half, second half"
-        assert client.request("PATCH", upload, body=b"second half").status == 202
-        assert client.request("PUT", f"{upload}?digest={digest_of(whole)}").status == 201
-        assert client.pull_blob(REPOSITORY, digest_of(whole)).body == whole
+        assert_pulled(client, manifests)
+        assert_goes_on(client, upload)
         openecr("undelete", f"{REPOSITORY}:v0", "--data-dir", str(folder))
         assert client.request("GET", f"/v2/{REPOSITORY}/manifests/v0").status == 200
         config = b"{}"
@@ -98,9 +118,7 @@ def test_a_move_that_was_killed_is_run_again(tmp_path: Path, postgres: Cluster) 
         openecr("migrate", "--to", database, "--data-dir", str(folder))
     cut.start()
     try:
-        client = RegistryClient(cut.port, cut.password())
-        for tag, manifest in manifests.items():
-            assert client.request("GET", f"/v2/{REPOSITORY}/manifests/{tag}").body == manifest
+        assert_pulled(RegistryClient(cut.port, cut.password()), manifests)
     finally:
         cut.stop()
 
@@ -149,3 +167,238 @@ def _is_being_filled(database: str) -> bool:
             return False
         marked = connection.execute("SELECT 1 FROM deployment WHERE name = 'restoring'").fetchone()
         return marked is not None
+
+
+def with_credentials(store: ObjectStore) -> dict[str, str]:
+    """The environment of a command that moves layers to a store."""
+    return environment() | store.credentials
+
+
+def keys_in(store: ObjectStore, bucket: str) -> set[str]:
+    """The names of a bucket's objects, without the prefix."""
+    found = store.client().list_objects_v2(Bucket=bucket).get("Contents", ())
+    return {item["Key"].removeprefix("layers/") for item in found}
+
+
+def objects_of(folder: Path) -> dict[str, Path]:
+    """The files of a deployment's layers, by object id."""
+    return {path.name: path for path in (folder / "blobs").glob("??/??/*")}
+
+
+@pytest.mark.parametrize("encryption", ["on", "storage"])
+def test_layers_go_to_an_object_store_as_they_lie(tmp_path: Path, object_store: ObjectStore, encryption: str) -> None:
+    folder, bucket = tmp_path / "data", object_store.new_bucket()
+    flags = ("--encryption", encryption)
+    manifests, upload = filled(folder, *flags, images=3, large=bytes(range(256)) * 50_000)
+    lying = {name: path.read_bytes() for name, path in objects_of(folder).items()}
+    url = object_store.url(bucket, sse="store")
+
+    told = openecr("migrate", "--blobs-to", url, "--data-dir", str(folder), env=with_credentials(object_store)).stdout
+
+    assert f"start with: openecr serve --data-dir {folder} --blobs '{url}'\n" in told
+    assert f"remove them: rm -r {folder / 'blobs'}\n" in told
+    read = object_store.client().get_object
+    moved = [name for name in keys_in(object_store, bucket) if not name.startswith("deployment-")]
+    assert len(moved) >= 8, "three configs, three layers of their own, the shared one, the upload"
+    for name in moved:
+        assert read(Bucket=bucket, Key=f"layers/{name}")["Body"].read() == lying[name]
+    assert {name: path.read_bytes() for name, path in objects_of(folder).items()} == lying
+    with pytest.raises(AssertionError, match=rf"were moved to s3://{bucket}/layers, and file://{folder}/blobs has not"):
+        Server(folder, free_port(), ("--workers", "1", *flags)).start()
+    for path in objects_of(folder).values():
+        path.unlink()
+    variables = object_store.credentials
+    with running(folder, "--workers", "1", *flags, "--blobs", url, variables=variables) as server:
+        client = RegistryClient(server.port, server.password())
+        assert_pulled(client, manifests)
+        assert_goes_on(client, upload)
+        layer = json.loads(manifests["v1"])["layers"][0]["digest"]
+        there = client.request("GET", f"/v2/{REPOSITORY}/blobs/{layer}").headers["location"]
+        assert there.startswith("/layers/" if encryption == "on" else f"{object_store.endpoint}/")
+        openecr("undelete", f"{REPOSITORY}:v0", "--data-dir", str(folder))
+        assert client.request("GET", f"/v2/{REPOSITORY}/manifests/v0").status == 200
+        client.push_image(REPOSITORY, "new")
+        assert openecr("fsck", "--data-dir", str(folder), env=with_credentials(object_store)).returncode == 0
+
+
+def test_metadata_and_layers_go_in_one_move(tmp_path: Path, object_store: ObjectStore, postgres: Cluster) -> None:
+    folder, database = tmp_path / "data", postgres.create_database()
+    manifests, upload = filled(folder, images=3)
+    url = object_store.url(object_store.new_bucket())
+    command = ("migrate", "--to", database, "--blobs-to", url, "--data-dir", str(folder))
+
+    told = openecr(*command, env=with_credentials(object_store)).stdout
+
+    assert "found them equal" in told
+    with pytest.raises(AssertionError, match="were moved to s3://"):
+        Server(folder, free_port(), ("--workers", "1"), database).start()
+    with pytest.raises(AssertionError, match="this deployment moved to"):
+        Server(folder, free_port(), ("--workers", "1", "--blobs", url), variables=object_store.credentials).start()
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "root.key").write_bytes((folder / "root.key").read_bytes())
+    (new / "root.key").chmod(0o600)
+    flags = ("--workers", "1", "--blobs", url)
+    with running(new, *flags, database=database, variables=object_store.credentials) as server:
+        client = RegistryClient(server.port, server.password())
+        assert_pulled(client, manifests)
+        assert_goes_on(client, upload)
+
+
+def test_layers_come_back_and_the_place_between_is_refused(tmp_path: Path, object_store: ObjectStore) -> None:
+    folder = tmp_path / "data"
+    manifests, _ = filled(folder, images=2)
+    url, other = object_store.url(object_store.new_bucket()), f"file://{tmp_path}/other"
+    move = ("migrate", "--data-dir", str(folder))
+    openecr(*move, "--blobs-to", url, env=with_credentials(object_store))
+    openecr(*move, "--blobs", url, "--blobs-to", other, env=with_credentials(object_store))
+
+    back = openecr(*move, "--blobs", other, "--blobs-to", f"file://{folder}/blobs").stdout
+
+    assert "; 0 were copied now (0 bytes)" in back
+    with pytest.raises(AssertionError, match="were moved to file://"):
+        Server(folder, free_port(), ("--workers", "1", "--blobs", other)).start()
+    with running(folder, "--workers", "1") as server:
+        assert_pulled(RegistryClient(server.port, server.password()), manifests)
+
+
+def test_a_move_of_layers_that_was_killed_leaves_all_as_it_was_and_is_run_again(
+    tmp_path: Path, object_store: ObjectStore
+) -> None:
+    folder, bucket = tmp_path / "data", object_store.new_bucket()
+    manifests, _ = filled(folder, images=6, large=bytes(range(256)) * 250_000)
+    url = object_store.url(bucket)
+    command = [sys.executable, "-m", "openecr", "migrate", "--blobs-to", url, "--data-dir", str(folder)]
+    with subprocess.Popen(command, env=with_credentials(object_store)) as killed:
+        wait_until(
+            lambda: killed.poll() is not None or keys_in(object_store, bucket) & set(objects_of(folder)),
+            "the first objects to arrive",
+        )
+        killed.send_signal(signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL, "the move ended before it could be killed"
+
+    with running(folder, "--workers", "1") as server:
+        client = RegistryClient(server.port, server.password())
+        assert_pulled(client, manifests)
+        client.push_image(REPOSITORY, "later")
+    openecr("migrate", "--blobs-to", url, "--data-dir", str(folder), env=with_credentials(object_store))
+    with running(folder, "--workers", "1", "--blobs", url, variables=object_store.credentials) as server:
+        client = RegistryClient(server.port, server.password())
+        assert_pulled(client, manifests)
+        assert client.request("GET", f"/v2/{REPOSITORY}/manifests/later").status == 200
+
+
+def test_a_damaged_layer_is_named_and_nothing_moves(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    manifests, _ = filled(folder, images=3)
+    damaged = json.loads(manifests["v2"])["layers"][1]["digest"]
+    with running(folder, "--workers", "1") as server:
+        rows = server.rows(
+            "SELECT b.object_id FROM blob b JOIN blob_digest d ON d.blob_key = b.id WHERE d.digest = :digest",
+            digest=b"\x01" + bytes.fromhex(damaged.removeprefix("sha256:")),
+        )
+    path = objects_of(folder)[str(rows[0][0])]
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    move = ("migrate", "--data-dir", str(folder), "--blobs-to", f"file://{tmp_path}/other")
+
+    refused = openecr(*move, check=False)
+
+    assert refused.returncode == 1
+    assert refused.stdout == f"damaged or gone: {damaged}, object {path.name}\n"
+    assert "the deployment stays where it is" in refused.stderr
+    with running(folder, "--workers", "1") as server:
+        client = RegistryClient(server.port, server.password())
+        assert_pulled(client, {"v1": manifests["v1"]})
+    assert openecr("fsck", "--data-dir", str(folder), check=False).returncode == 1
+    openecr(*move)
+    with running(folder, "--workers", "1", "--blobs", f"file://{tmp_path}/other") as server:
+        client = RegistryClient(server.port, server.password())
+        assert_pulled(client, {"v1": manifests["v1"]})
+        client.push_blob(REPOSITORY, b"own 2")
+        assert_pulled(client, manifests)
+
+
+def test_layers_under_a_key_that_is_disabled_move_too(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with running(folder, "--workers", "1") as server:
+        kms = server.client("kms")
+        key = kms.create_key()["KeyMetadata"]["Arn"]
+        encrypted = {"encryptionType": "KMS", "kmsKey": key}
+        server.client("ecr").create_repository(repositoryName=REPOSITORY, encryptionConfiguration=encrypted)
+        client = RegistryClient(server.port, server.password())
+        client.push_image(REPOSITORY, "v1", b"a layer")
+        kms.disable_key(KeyId=key)
+
+    openecr("migrate", "--data-dir", str(folder), "--blobs-to", f"file://{tmp_path}/other")
+
+    with running(folder, "--workers", "1", "--blobs", f"file://{tmp_path}/other") as server:
+        server.client("kms").enable_key(KeyId=key)
+        client = RegistryClient(server.port, server.password())
+        assert client.pull_blob(REPOSITORY, digest_of(b"a layer")).body == b"a layer"
+
+
+def test_the_place_where_layers_are_is_refused_by_whatever_name(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    filled(folder, images=1)
+    (tmp_path / "other").symlink_to(folder / "blobs")
+    lying = {name: path.read_bytes() for name, path in objects_of(folder).items()}
+    move = ("migrate", "--data-dir", str(folder), "--blobs-to", f"file://{tmp_path}/other")
+
+    refused = openecr(*move, check=False)
+
+    assert (refused.returncode, "is where the layers are already" in refused.stderr) == (1, True)
+    assert {name: path.read_bytes() for name, path in objects_of(folder).items()} == lying
+    with running(folder, "--workers", "1"):
+        served = openecr(*move, check=False)
+    assert (served.returncode, "already serves the data directory" in served.stderr) == (1, True)
+
+
+def test_what_arrived_otherwise_is_noticed_and_the_deployment_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "data"
+    filled(folder, images=1)
+
+    written: list[str] = []
+
+    async def careless(blobs: BlobStore, object_id: str, pieces: AsyncIterator[bytes]) -> int:
+        if written:  # the first is a layer's, and proven by its digest
+            return await write_object(blobs, object_id, pieces)
+        written.append(object_id)
+        return await write_object(blobs, object_id, (piece[:-1] + b"?" async for piece in pieces))
+
+    async def moved() -> None:
+        async with composed(Settings(data_dir=folder)) as deployment:
+            await move_layers.carry(deployment, f"file://{tmp_path}/other", Watcher())
+
+    monkeypatch.setattr(move_layers, "write_object", careless)
+
+    with pytest.raises(BackupRefused, match="did not arrive as it was"):
+        asyncio.run(moved())
+
+    with running(folder, "--workers", "1"):
+        pass
+
+
+def test_a_server_that_runs_elsewhere_meanwhile_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "data"
+    filled(folder, images=1)
+
+    def turn(db: Connection) -> None:
+        jobs.enqueue(db, queue="default", kind="measure-quotas", args="{}", key=None, due_us=0, max_attempts=1)
+
+    async def moved() -> None:
+        async with composed(Settings(data_dir=folder)) as deployment:
+
+            async def beside(blobs: BlobStore, object_id: str, pieces: AsyncIterator[bytes]) -> int:
+                await deployment.database.write(turn)
+                return await write_object(blobs, object_id, pieces)
+
+            monkeypatch.setattr(move_layers, "write_object", beside)
+            await move_layers.carry(deployment, f"file://{tmp_path}/other", Watcher())
+
+    with pytest.raises(BackupRefused, match="a server or a worker ran meanwhile"):
+        asyncio.run(moved())

@@ -6,6 +6,7 @@ marked as left, so that no server and no collection works on it any more; a move
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -36,9 +37,11 @@ class Moved:
     rows: int
 
 
-async def move(source: Settings, target: Settings) -> Moved:
+async def move(source: Settings, target: Settings, settle: Callable[[Connection], None] = lambda _db: None) -> Moved:
     """Copy every row of a stopped embedded deployment into an empty database, compare, and leave the old one.
 
+    Args:
+        settle: what to change in the transaction that makes the new database complete.
     Raises:
         BackupRefused: the target is not empty, or a table differs afterwards; the old deployment is as it was.
     """
@@ -61,11 +64,16 @@ async def move(source: Settings, target: Settings) -> Moved:
                         raise BackupRefused(
                             f"the table {table.name} did not arrive as it was; nothing was changed here"
                         )
-        await database.write(lambda db: facts.forget(db, facts.RESTORING))
+        await database.write(partial(_complete, settle=settle))
     finally:
         await database.close()
     await _leave(source, shown(target.database or ""))
     return Moved(len(tables), rows)
+
+
+def _complete(db: Connection, settle: Callable[[Connection], None]) -> None:
+    settle(db)
+    facts.forget(db, facts.RESTORING)
 
 
 async def _leave(source: Settings, where: str) -> None:

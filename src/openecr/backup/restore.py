@@ -7,6 +7,7 @@ and is ended by running it again: what is there already stays.
 import asyncio
 import base64
 from collections.abc import Iterator
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from openecr.db.engines import migrate_database, open_database
 from openecr.db.migrations import migrations
 from openecr.db.schema import Table
 from openecr.db.snapshot import continue_keys
+from openecr.services.ecr.integrity.blob_bytes import write_object
 from openecr.settings import Settings
 
 _ROWS = 200
@@ -91,9 +93,10 @@ async def restore(settings: Settings, blobs: RegionStores, folder: Folder, name:
     await asyncio.to_thread(migrate_database, settings)
     database = await open_database(settings)
     try:
-        mark = await database.read(lambda db: facts.find(db, facts.MARK))
-        if mark is not None:
-            await blobs.check(mark, is_marked=False)  # from now on these are the stores of the deployment's layers
+        for store, opened in blobs.each().items():
+            mark = await database.read(partial(facts.mark_of, store=store))
+            if mark is not None:
+                await opened.check(mark, is_marked=False)  # from now on this is the store of the deployment's layers
         await database.write(lambda db: facts.forget(db, facts.RESTORING))
     finally:
         await database.close()
@@ -127,14 +130,8 @@ async def _bring(store: BlobStore, blobs: BlobStore, item: StoredObject) -> None
         return
     if not await _is_sound(store, item):
         raise BackupRefused(f"the backup's layer object {item.object_id} is damaged or gone; use another with --at")
-    writer = await blobs.open_writer(item.object_id, 0)
-    try:
-        async for piece in store.read(item.object_id, 0, item.size_bytes):
-            writer.write(piece)
-            await writer.drain()
-    finally:
-        await writer.close()
-    await blobs.seal(item.object_id, item.size_bytes)
+    async with aclosing(store.read(item.object_id, 0, item.size_bytes)) as pieces:
+        await write_object(blobs, item.object_id, pieces)
     if not await _is_sound(blobs, item):
         raise BackupRefused(f"the layer object {item.object_id} did not arrive as it was; look after the disk")
 

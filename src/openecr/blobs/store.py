@@ -26,6 +26,10 @@ class BlobDamaged(Exception):
     """Bytes of an object are not those that were written: they do not authenticate, and are never served."""
 
 
+class StoreUnmarked(SettingsError):
+    """A store has not the deployment's mark, so it is not where its layers are."""
+
+
 class StoreFailed(Exception):
     """The store cannot be reached, or refused what openecr asked; the text is for the log, and holds no secret."""
 
@@ -47,9 +51,9 @@ def mark_name(mark: str) -> str:
     return f"deployment-{mark}"
 
 
-def unmarked(where: str, mark: str) -> SettingsError:
+def unmarked(where: str, mark: str) -> StoreUnmarked:
     """The error of a store that has not the layers that it should have."""
-    return SettingsError(
+    return StoreUnmarked(
         f"{where} is not where this deployment's layers are: {mark_name(mark)} is missing there; give the --blobs or "
         "--region-blobs of before, or copy everything from there first"
     )

@@ -6,6 +6,8 @@ MOVED_TO = "moved_to"
 """Where an embedded deployment went: nothing works on what was left behind."""
 MARK = "deployment_mark"
 """The name that the deployment leaves in each of its blob stores."""
+_PLACE_OF = "store:"
+_MARK_OF = "mark:"
 CLOCK_OFFSET_US = "clock_offset_us"
 CLOCK = "clock"
 RESTORING = "restoring"
@@ -33,6 +35,32 @@ def put(db: Connection, name: str, value: str) -> None:
         name=name,
         value=value,
     )
+
+
+def mark_of(db: Connection, store: str) -> str | None:
+    """The name that the deployment left in one of its blob stores: one of its own where layers were moved to it."""
+    return find(db, _MARK_OF + store) or find(db, MARK)
+
+
+def place_of(db: Connection, store: str) -> str | None:
+    """Where a blob store was when it was checked last; None where the deployment does not know it."""
+    return find(db, _PLACE_OF + store)
+
+
+def was_moved(db: Connection, store: str) -> bool:
+    """Whether layers were moved to where the store is now."""
+    return find(db, _MARK_OF + store) is not None
+
+
+def put_place(db: Connection, store: str, place: str) -> None:
+    """Note where a blob store is."""
+    put(db, _PLACE_OF + store, place)
+
+
+def move_store(db: Connection, store: str, place: str, mark: str) -> None:
+    """From now on the layers are in the store that has this mark: the one before, which lacks it, counts no more."""
+    put_place(db, store, place)
+    put(db, _MARK_OF + store, mark)
 
 
 def clock_offset_us(db: Connection) -> int:

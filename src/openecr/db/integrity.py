@@ -325,6 +325,16 @@ def idle_uploads_after(db: Connection, after: int, most: int) -> tuple[int, list
     return (rows[-1][0] if rows else after), idle
 
 
+def uploads_after(db: Connection, after: int, most: int) -> list[StoredUpload]:
+    """Up to ``most`` uploads after a key, whoever leases them."""
+    rows = db.rows(
+        "SELECT id, upload_id, object_id, offset_bytes FROM upload WHERE id > :after ORDER BY id LIMIT :most",
+        after=after,
+        most=most,
+    )
+    return [StoredUpload(*row) for row in rows]
+
+
 def upload(db: Connection, key: int) -> StoredUpload | None:
     """An upload that still is there."""
     found = db.row("SELECT id, upload_id, object_id, offset_bytes FROM upload WHERE id = :key", key=key)

@@ -260,6 +260,13 @@ def list_after(db: Connection, state: State | None, after_id: int, most: int, *,
     return [_record(row) for row in rows]
 
 
+def newest(db: Connection) -> tuple[int, int]:
+    """(id, instant) of what was enqueued last; zeros where nothing is owed. A deployment that is served owes its
+    schedules' next turns, a new one every minute."""
+    found = db.row("SELECT id, created_us FROM job WHERE id = (SELECT MAX(id) FROM job)")
+    return (0, 0) if found is None else (int(found[0]), int(found[1]))
+
+
 def counts(db: Connection) -> dict[tuple[str, State], int]:
     """How many jobs there are, by queue and state."""
     rows = db.rows("SELECT queue, state, COUNT(*) FROM job GROUP BY queue, state")

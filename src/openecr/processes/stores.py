@@ -4,11 +4,10 @@ from functools import partial
 from uuid import uuid4
 
 from openecr.blobs.opening import locations, open_stores
+from openecr.blobs.store import StoreUnmarked
 from openecr.db import deployment
 from openecr.db.connection import Connection, Database
-from openecr.settings import Settings
-
-_STORE = "store:"
+from openecr.settings import Settings, SettingsError
 
 
 async def check_stores(settings: Settings, database: Database) -> None:
@@ -21,17 +20,29 @@ async def check_stores(settings: Settings, database: Database) -> None:
         SettingsError: one sentence with the remedy.
     """
     places = locations(settings)
-    mark = await database.write(_mark)
+    await database.write(_mark)
     for name, store in open_stores(settings).each().items():
-        known = await database.read(partial(deployment.find, name=_STORE + name))
-        await store.check(mark, is_marked=known is not None)
+        mark, known, was_moved = await database.read(partial(_known, store=name))
+        try:
+            await store.check(mark, is_marked=known is not None)
+        except StoreUnmarked:
+            if not was_moved or known == places[name]:
+                raise
+            raise SettingsError(
+                f"the layers of this deployment were moved to {known}, and {places[name]} has not those of after; "
+                "give the new place with --blobs, or OPENECR_BLOBS"
+            ) from None
         if known != places[name]:
-            await database.write(partial(deployment.put, name=_STORE + name, value=places[name]))
+            await database.write(partial(deployment.put_place, store=name, place=places[name]))
 
 
-def _mark(db: Connection) -> str:
-    found = deployment.find(db, deployment.MARK)
-    if found is None:
-        found = str(uuid4())
-        deployment.put(db, deployment.MARK, found)
-    return found
+def _mark(db: Connection) -> None:
+    if deployment.find(db, deployment.MARK) is None:
+        deployment.put(db, deployment.MARK, str(uuid4()))
+
+
+def _known(db: Connection, store: str) -> tuple[str, str | None, bool]:
+    """(mark, place, whether layers were moved there) of a store."""
+    mark = deployment.mark_of(db, store)
+    assert mark is not None  # noqa: S101 - the deployment has its own before
+    return mark, deployment.place_of(db, store), deployment.was_moved(db, store)
