@@ -17,6 +17,7 @@ import psycopg
 
 from openecr.db import postgres_text
 from openecr.db.connection import DatabaseUnusable
+from openecr.db.postgres import unusable
 from openecr.db.sqlite import SqliteConnection, write_lock_path
 
 SQLITE_WORDS = {
@@ -83,8 +84,7 @@ def migrate_postgres(url: str, upto: int | None = None) -> int:
                 connection.execute(_PUT_VERSION, (str(len(texts)),))
             return len(texts) - done
     except psycopg.Error as error:
-        told = " ".join(str(error).split())
-        raise DatabaseUnusable(f"the database cannot be moved forward: {told}; check --database") from None
+        raise unusable(url, error) from None
 
 
 def _postgres_version(connection: psycopg.Connection[tuple[Any, ...]]) -> int:
