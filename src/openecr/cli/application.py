@@ -65,7 +65,7 @@ _USAGE_ERRORS: Any = typer.BadParameter.__mro__[1]
 def run() -> int:
     """Run one command; 2 for what its user must change, 1 for what went wrong."""
     try:
-        result = app(standalone_mode=False)
+        result = app(standalone_mode=False, prog_name="openecr")
     except SettingsError as error:
         return _say(str(error), 2)
     except _USAGE_ERRORS as error:

@@ -14,7 +14,7 @@ from openecr.blobs.opening import locations
 from openecr.cli import options
 from openecr.db import accounts, deployment, encrypting, integrity
 from openecr.db.connection import Connection
-from openecr.db.engines import open_database
+from openecr.db.engines import open_database, require_schema
 from openecr.db.postgres import shown
 from openecr.encryption import PLAIN
 from openecr.processes import address, lock
@@ -62,6 +62,7 @@ async def _gather(settings: Settings) -> dict[str, Any]:
     if settings.database is not None or directories.database_path(folder).exists():
         database = await open_database(settings)
         try:
+            await require_schema(database, settings)
             found |= await database.read(_stored)
             found["encryption"] = await database.read(lambda db: _encryption(db, settings))
         finally:

@@ -487,6 +487,8 @@ def shown(url: str) -> str:
 
 def unusable(url: str, error: psycopg.Error) -> DatabaseUnusable:
     """Why a database cannot be used, without libpq's advice, and what helps."""
+    if isinstance(error, pg.UndefinedTable):
+        return DatabaseUnusable(f"there is no registry in the database {shown(url)}; start one with: openecr serve")
     told = " ".join(str(error).split()).removeprefix("connection failed: ")
     told = told.partition(" Is the server running")[0]
     remedy = "check --database, and that the server runs"
