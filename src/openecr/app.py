@@ -20,7 +20,7 @@ from openecr.aws.plane import ApiPlane
 from openecr.blobs.disk import Disk
 from openecr.blobs.opening import default_folder, open_stores
 from openecr.call import Deployment, Waist
-from openecr.db.engines import open_database
+from openecr.db.engines import open_database, require_schema
 from openecr.db.sqlite import host_clock_us
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import JobWorker
@@ -279,6 +279,7 @@ async def compose(
     roots = load_root_keys(settings.data_dir, os.environ, create=False)
     blobs = open_stores(settings, connected=connected)
     database = await open_database(settings)
+    await require_schema(database, settings)
     return Deployment(
         settings=settings,
         database=database,

@@ -207,7 +207,7 @@ def _unwrap(roots: Sequence[bytes], use: str, wrapped: bytes) -> tuple[bytes, by
         except InvalidTag:
             continue
         return root, key
-    raise KeyringUnusable("the root key does not open this database's keys; give the root key that belongs to it")
+    raise KeyringUnusable("the root key does not open this database's keys; give the one that its other servers have")
 
 
 def _wrapping_key(root: bytes) -> bytes:

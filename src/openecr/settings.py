@@ -98,7 +98,7 @@ class Settings:
             raise SettingsError(f"port {self.port} is not a TCP port; give one from 1 to 65535")
         if self.database is not None and not self.database.startswith(("postgresql://", "postgres://")):
             raise SettingsError(
-                f"--database '{self.database}' is not postgresql://user@host/name; leave it out for SQLite"
+                f"'{self.database}' is no database; give postgresql://user@host/name, or none for SQLite"
             )
         if not 1 <= self.database_connections <= 200:
             raise SettingsError("database_connections is from 1 to 200")

@@ -17,6 +17,7 @@ import orjson
 from openecr.blobs.filesystem import FilesystemStore
 
 FORMAT = 1
+_WHEN = re.compile(r"[0-9]{4}([0-9]{2}){0,2}|[0-9]{8}T([0-9]{2}){0,3}(\.[0-9]+)?Z?")
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z")
 _INSTANT = "%Y%m%dT%H%M%S.%fZ"
 
@@ -96,15 +97,17 @@ class Folder:
         Args:
             at: a snapshot's name, or its beginning: ``20260728`` is the last of that day.
         Raises:
-            BackupRefused: there is none.
+            BackupRefused: there is none, or what was given is no instant.
         """
+        wanted = "" if at is None else re.sub(r"[-:]", "", at.strip()).replace(" ", "T")
+        if at is not None and _WHEN.fullmatch(wanted) is None:
+            raise BackupRefused(f"'{at}' is no instant; write it like 20260728 or 2026-07-28T12:00, in UTC")
         names = self.names()
         if not names:
             was_cut = " (the backup that is there was cut)" if self.cut() else ""
             raise BackupRefused(f"there is no complete backup in {self.path}{was_cut}; make one with: openecr backup")
         if at is None:
             return names[-1]
-        wanted = re.sub(r"[-: ]", "", at)
         fitting = [name for name in names if name <= wanted or name.startswith(wanted.rstrip("Z"))]
         if not fitting:
             raise BackupRefused(f"no backup in {self.path} is as old as {at}; the oldest is {names[0]}")

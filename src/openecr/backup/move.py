@@ -44,10 +44,12 @@ async def move(source: Settings, target: Settings, settle: Callable[[Connection]
         settle: what to change in the transaction that makes the new database complete.
     Raises:
         BackupRefused: the target is not empty, or a table differs afterwards; the old deployment is as it was.
+        DatabaseUnusable: one cannot be reached, or the source was moved before.
     """
     for settings in (source, target):
         await asyncio.to_thread(migrate_database, settings)
     tables = [table for table in schema.tables() if table.name not in _ENGINES_OWN]
+    await (await open_database(source)).close()  # refuses one that was moved before
     database = await open_database(target)
     rows = 0
     try:

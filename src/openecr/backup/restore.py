@@ -112,7 +112,7 @@ def begin(db: Connection, name: str) -> None:
         raise BackupRefused(f"filling it from {under_way} was cut; run that again first")
     if any(db.row(f"SELECT 1 FROM {table} LIMIT 1") is not None for table in _HELD_BY):  # noqa: S608 - constants
         raise BackupRefused(
-            "the deployment is not empty; restore into a data directory, or a database, that was never used"
+            "the target is not empty: it holds a deployment; give a database, or a data directory, that was never used"
         )
     facts.put(db, facts.RESTORING, name)
 

@@ -19,7 +19,7 @@ from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, HTTPClientError, SSLError
 
 from openecr.blobs.s3_location import S3Location
 from openecr.blobs.store import ObjectMissing, StoreFailed
@@ -219,7 +219,7 @@ class Bucket:
             raise SettingsError(
                 f"the certificate of {where} is not trusted: {error}; give its CA as ca= in the URL or AWS_CA_BUNDLE"
             ) from None
-        except HTTPClientError as error:
+        except (EndpointConnectionError, HTTPClientError) as error:
             raise SettingsError(f"{where} cannot be reached: {error}; check endpoint= and the store itself") from None
         except ClientError as error:
             raise SettingsError(f"{where} refuses to store layers in {name}: {_remedy(error)}") from None

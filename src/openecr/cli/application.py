@@ -1,11 +1,12 @@
 """The commands, put together, and how they fail: one sentence on standard error."""
 
+import errno
 import sys
 from typing import Any
 
 import typer
 
-from openecr.blobs.store import StoreFailed
+from openecr.blobs.store import BlobDamaged, ObjectMissing, StoreFailed
 from openecr.cli import (
     account,
     backup,
@@ -25,7 +26,7 @@ from openecr.cli import (
 )
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
-from openecr.errors import RegistryError
+from openecr.errors import KmsRefused, RegistryError
 from openecr.keyring import KeyringUnusable
 from openecr.processes.lock import AlreadyServed
 from openecr.processes.supervisor import StartFailed
@@ -43,14 +44,14 @@ app.command("worker")(worker.worker)
 app.command("env")(env.env)
 app.command("status")(status.status)
 app.command("undelete")(undelete.undelete)
+app.command("purge")(gc.purge)
 app.command("gc")(gc.gc)
 app.command("fsck")(fsck.fsck)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
-app.command("migrate")(migrate.migrate)
 app.command("export")(transfer.export)
 app.command("import")(transfer.import_)
-app.command("purge")(gc.purge)
+app.command("migrate")(migrate.migrate)
 app.command("usage")(usage.usage)
 app.add_typer(quota.app, name="quota")
 app.add_typer(jobs.app, name="jobs")
@@ -64,20 +65,42 @@ _USAGE_ERRORS: Any = typer.BadParameter.__mro__[1]
 def run() -> int:
     """Run one command; 2 for what its user must change, 1 for what went wrong."""
     try:
-        result = app(standalone_mode=False)
+        result = app(standalone_mode=False, prog_name="openecr")
     except SettingsError as error:
         return _say(str(error), 2)
     except _USAGE_ERRORS as error:
-        return _say(error.format_message(), 2)
-    except (CommandFailed, DatabaseUnusable, KeyringUnusable, AlreadyServed, StartFailed, StoreFailed) as error:
+        return _say(_usage(error), 2)
+    except (CommandFailed, DatabaseUnusable, KeyringUnusable, AlreadyServed, StartFailed) as error:
         return _say(str(error), 1)
+    except KmsRefused as error:
+        return _say(f"{error.message.rstrip('.')}; nothing under this key can be read until it is enabled again", 1)
     except RegistryError as error:
         return _say(error.message, 1)
+    except StoreFailed as error:
+        return _say(f"{error}; check that the store of the layers runs, and the credentials in the environment", 1)
+    except (ObjectMissing, BlobDamaged) as error:
+        return _say(f"the bytes of a layer are damaged or gone ({error}); find it with: openecr fsck", 1)
+    except OSError as error:
+        return _say(_of_the_system(error), 1)
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except typer.Exit as ended:
         return int(ended.exit_code)
     return result if isinstance(result, int) else 0
+
+
+def _usage(error: Any) -> str:
+    """What was typed wrong, and where the right way is told; nothing where the help was printed instead."""
+    text = str(error.format_message())
+    if not text or type(error).__name__ == "BadParameter" or error.ctx is None:
+        return text
+    return f"{text.rstrip('.')}; see: {error.ctx.command_path} --help"
+
+
+def _of_the_system(error: OSError) -> str:
+    where = f" {error.filename}" if error.filename else ""
+    remedy = "free space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check that path and its owner"
+    return f"the system refused{where} ({error.strerror or error}); {remedy}, then run the command again"
 
 
 def _say(text: str, status: int) -> int:

@@ -15,6 +15,7 @@ from openecr.backup.folder import BackupRefused, Folder
 from openecr.backup.take import Watcher
 from openecr.blobs.opening import open_stores
 from openecr.cli import options, progress
+from openecr.errors import StorageFull
 from openecr.keyring import ROOT_KEY_VARIABLE, root_key_path
 from openecr.processes.lock import ServeLock
 from openecr.services.ecr.object_hold import HoldLost
@@ -56,6 +57,10 @@ def backup(
                 print(f"removed {backups} backups and {layers} layers that no backup names any more")
     except HoldLost:
         raise options.CommandFailed("the backup took a pause so long that layers may be gone; run it again") from None
+    except StorageFull:
+        raise options.CommandFailed(
+            f"there is no room left in {folder}; free some and run it again, what it has is kept"
+        ) from None
     except BackupRefused as refused:
         raise options.CommandFailed(str(refused)) from None
 
@@ -77,6 +82,8 @@ def restore(
         with progress.bar("restoring") as bar:
             watcher = Watcher(bar.expect, bar.advance)
             manifest = asyncio.run(restoring.restore(settings, open_stores(settings), chosen, name, watcher))
+    except StorageFull:
+        raise options.CommandFailed("there is no room left for the layers; free some and run it again") from None
     except BackupRefused as refused:
         raise options.CommandFailed(str(refused)) from None
     finally:

@@ -13,7 +13,7 @@ from openecr.db import quotas
 from openecr.db.connection import Connection
 from openecr.db.quotas import Quota
 from openecr.services.ecr import quotas as rules
-from openecr.settings import Settings
+from openecr.settings import Settings, SettingsError
 
 app = typer.Typer(help="Set, show and lift storage quotas.", no_args_is_help=True)
 Scope = Annotated[str, typer.Argument(metavar="ACCOUNT[.REGION][/REPO]", help="What the quota is for.")]
@@ -113,11 +113,11 @@ def _parse(scope: str, settings: Settings) -> tuple[str, str, str]:
     try:
         return rules.parse_scope(scope, settings.region)
     except rules.QuotaRefused as refused:
-        raise options.CommandFailed(str(refused)) from None
+        raise SettingsError(str(refused)) from None
 
 
 def _size(text: str) -> int:
     try:
         return rules.parse_size(text)
     except rules.QuotaRefused as refused:
-        raise options.CommandFailed(str(refused)) from None
+        raise SettingsError(str(refused)) from None

@@ -14,7 +14,8 @@ from openecr.blobs.opening import locations
 from openecr.cli import options
 from openecr.db import accounts, deployment, encrypting, integrity
 from openecr.db.connection import Connection
-from openecr.db.engines import open_database
+from openecr.db.engines import open_database, require_schema
+from openecr.db.postgres import shown
 from openecr.encryption import PLAIN
 from openecr.processes import address, lock
 from openecr.services.ecr.garbage import EARLY_PURGE
@@ -25,6 +26,9 @@ NOT_IN_FORCE = {
     "scanning": "no image is scanned yet: scanOnPush is stored and returned, no scan happens",
 }
 """What clients may set and get back, and openecr does not do yet."""
+
+
+_UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("KB", 10**3))
 
 
 def status(
@@ -52,11 +56,13 @@ async def _gather(settings: Settings) -> dict[str, Any]:
         "started": _instant(running.started_us) if running else None,
         "workers": running.workers if running else 0,
         "pids": pids,
+        "database": str(directories.database_path(folder)) if settings.database is None else shown(settings.database),
         "layers": locations(settings),
     }
     if settings.database is not None or directories.database_path(folder).exists():
         database = await open_database(settings)
         try:
+            await require_schema(database, settings)
             found |= await database.read(_stored)
             found["encryption"] = await database.read(lambda db: _encryption(db, settings))
         finally:
@@ -100,7 +106,7 @@ def _encryption_line(found: dict[str, Any]) -> str:
     encrypted, waiting, left = found["encrypted"], found["waiting"], found["left_to_storage"]
     parts = [f"{found['setting']}: {encrypted['layers']} layers encrypted"]
     if waiting["layers"]:
-        parts.append(f"{waiting['layers']} ({waiting['size_bytes']} bytes) wait for the job that encrypts them")
+        parts.append(f"{waiting['layers']} ({_size(waiting['size_bytes'])}) wait for the job that encrypts them")
     if left["layers"]:
         parts.append(f"{left['layers']} left to the disk or the object store")
     return ", ".join(parts)
@@ -113,6 +119,12 @@ def _place(name: str, place: str) -> str:
 def _count(db: Connection, sql: str) -> int:
     row = db.row(sql)
     return 0 if row is None else int(row[0])
+
+
+def _size(size_bytes: int) -> str:
+    return next(
+        (f"{size_bytes / unit:.1f} {name}" for name, unit in _UNITS if size_bytes >= unit), f"{size_bytes} bytes"
+    )
 
 
 def _instant(instant_us: int) -> str:
@@ -129,6 +141,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"serving         nothing; start it with: openecr serve --data-dir {found['data_dir']}")
     if found["pids"]:
         lines.append(f"processes       {' '.join(map(str, found['pids']))}")
+    lines.append(f"database        {found['database']}")
     lines += [f"layers          {_place(name, place)}" for name, place in found["layers"].items()]
     if "accounts" in found:
         jobs = ", ".join(f"{count} {state}" for state, count in sorted(found["jobs"].items())) or "none"
@@ -147,14 +160,16 @@ def _lines(found: dict[str, Any]) -> list[str]:
             early = found["early_purge"]
             lines.append(
                 f"trash           emptied early of {early['deletions']} deletions at {_instant(early['at_us'])}, "
-                f"because only {early['free_bytes']} bytes were free"
+                f"because only {_size(early['free_bytes'])} were free"
             )
     else:
         lines.append("stored          nothing yet")
     if "disk" in found:
         disk = found["disk"]
         short = ": TOO LITTLE, the trash is emptied early" if disk["free_bytes"] < disk["reserve_bytes"] else ""
-        lines.append(f"disk            {disk['free_bytes']} bytes free, {disk['reserve_bytes']} are kept free{short}")
+        lines.append(
+            f"disk            {_size(disk['free_bytes'])} free, {_size(disk['reserve_bytes'])} are kept free{short}"
+        )
     lines.append("accepted, not yet in force:")
     lines += [f"  {name}: {text}" for name, text in found["not_in_force"].items()]
     return lines

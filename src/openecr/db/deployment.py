@@ -12,7 +12,9 @@ CLOCK_OFFSET_US = "clock_offset_us"
 CLOCK = "clock"
 RESTORING = "restoring"
 """The backup that is being restored: until it is gone, the database is not all there."""
-OF_THE_ENGINE = frozenset(("schema", "oldest_reader", RESTORING, MOVED_TO))
+OLDEST_READER = "oldest_reader"
+"""The oldest schema whose release may use the database."""
+OF_THE_ENGINE = frozenset(("schema", OLDEST_READER, RESTORING, MOVED_TO))
 """Facts of one database, not of the deployment in it: they do not go along."""
 
 

@@ -4,11 +4,13 @@ from pathlib import Path
 
 from openecr.data_dir import database_path, primary_path
 from openecr.db import deployment
-from openecr.db.connection import Database, DatabaseUnusable
-from openecr.db.migrations import migrate, migrate_postgres
+from openecr.db.connection import Connection, Database, DatabaseUnusable
+from openecr.db.migrations import migrate, migrate_postgres, migrations, require_readable
 from openecr.db.postgres import PostgresDatabase
 from openecr.db.sqlite import SqliteConnection, SqliteDatabase, host_clock_us
 from openecr.settings import Settings
+
+_SCHEMA = "SELECT value FROM deployment WHERE name = 'schema'"
 
 
 def migrate_database(settings: Settings, upto: int | None = None) -> int:
@@ -27,6 +29,30 @@ async def open_database(settings: Settings) -> Database:
     if settings.database is None:
         return open_embedded(database_path(settings.data_dir))
     return await open_shared(settings)
+
+
+async def require_schema(database: Database, settings: Settings) -> None:
+    """Refuse a database that was not moved to this release's schema, or that a newer release changed beyond what this
+    one can use: a command is not the server, which moves it.
+
+    Raises:
+        DatabaseUnusable
+    """
+    own_number = "PRAGMA user_version" if settings.database is None else _SCHEMA
+
+    def read(db: Connection) -> tuple[int, str | None]:
+        row = db.row(own_number)
+        return (0 if row is None else int(row[0])), deployment.find(db, deployment.OLDEST_READER)
+
+    made_by, oldest_reader = await database.read(read)
+    known = len(migrations())
+    if made_by < known:
+        raise DatabaseUnusable(
+            f"the database is of an older release (schema {made_by}, this one needs {known}); "
+            "move it forward with: openecr migrate"
+        )
+    if made_by > known:
+        require_readable(oldest_reader, "the database", made_by, known)
 
 
 async def open_shared(settings: Settings) -> PostgresDatabase:

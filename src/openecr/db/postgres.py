@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import os
 import random
+import re
 import secrets
 import socket
 import threading
@@ -267,9 +268,7 @@ class PostgresDatabase:
             await asyncio.to_thread(self._watch.look)
         except psycopg.Error as error:
             await self.close()
-            raise DatabaseUnusable(
-                f"the database {shown(self._url)} cannot be used: {_sentence(error)}; check --database"
-            ) from None
+            raise unusable(self._url, error) from None
         self._watch.start()
         return self
 
@@ -481,18 +480,31 @@ def each_host(url: str) -> list[str]:
 
 def shown(url: str) -> str:
     """A database's address without its password."""
+    url = re.sub(r"([?&]password=)[^&]*", r"\1***", url)
     parts = urlsplit(url)
     if parts.password is None:
         return url
     return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@", 1)).geturl()
 
 
+def unusable(url: str, error: psycopg.Error) -> DatabaseUnusable:
+    """Why a database cannot be used, without libpq's advice, and what helps."""
+    if isinstance(error, pg.UndefinedTable):
+        return DatabaseUnusable(f"there is no registry in the database {shown(url)}; start one with: openecr serve")
+    told = " ".join(str(error).split()).removeprefix("connection failed: ")
+    told = told.partition(" Is the server running")[0]
+    remedy = "check --database, and that the server runs"
+    if "password" in told:
+        remedy = "set PGPASSWORD, or PGPASSFILE"
+    elif "database" in told and "does not exist" in told:
+        remedy = "make it with: createdb"
+    elif "permission denied" in told:
+        remedy = "let this role own the database"
+    return DatabaseUnusable(f"the database {shown(url)} cannot be used: {told}; {remedy}")
+
+
 def _kept_key(sql: str, params: dict[str, Any]) -> tuple[Any, ...]:
     return (sql, *params.values())
-
-
-def _sentence(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 _: type[Database] = PostgresDatabase

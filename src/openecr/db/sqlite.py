@@ -42,13 +42,24 @@ class SqliteConnection:
     def __init__(self, path: Path, *, read_only: bool, clock_us: Callable[[], int] = host_clock_us) -> None:
         self._clock_us = clock_us
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        self._raw = apsw.Connection(str(path), flags=flags, statementcachesize=256)
-        self._raw.set_busy_timeout(30_000)
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "mmap_size = 0"):
-            if not (read_only and pragma.startswith("journal_mode")):
-                self._raw.execute(f"PRAGMA {pragma}")
-        # Checkpoints are the writer thread's, outside of any answer that waits (see _Writer).
-        self._raw.execute("PRAGMA wal_autocheckpoint = 0")
+        try:
+            self._raw = apsw.Connection(str(path), flags=flags, statementcachesize=256)
+            self._raw.set_busy_timeout(30_000)
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "mmap_size = 0"):
+                if not (read_only and pragma.startswith("journal_mode")):
+                    self._raw.execute(f"PRAGMA {pragma}")
+            # Checkpoints are the writer thread's, outside of any answer that waits (see _Writer).
+            self._raw.execute("PRAGMA wal_autocheckpoint = 0")
+        except (apsw.NotADBError, apsw.CorruptError):
+            raise DatabaseUnusable(
+                f"{path} is no database, or is damaged; restore the newest backup with: openecr restore"
+            ) from None
+        except apsw.FullError:
+            raise DatabaseUnusable(f"the disk that holds the database {path} is full; free some space there") from None
+        except (apsw.CantOpenError, apsw.ReadOnlyError, apsw.IOError) as error:
+            raise DatabaseUnusable(
+                f"the database {path} cannot be opened ({error}); make it writable, or look after its disk"
+            ) from None
 
     def rows(self, sql: str, **params: Any) -> list[Row]:
         """Every row of a query."""

@@ -59,8 +59,15 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
                 f"filling this database from {restoring} was cut; run it again: openecr restore or migrate --to"
             )
         fresh = await database.read(lambda db: db.row("SELECT 1 FROM deployment_key") is None)
-        # A root key is made for a new deployment only: a lost one must not be replaced in silence.
-        roots = load_root_keys(settings.data_dir, environment, create=fresh)
+        if not fresh:
+            roots = load_root_keys(settings.data_dir, environment, create=False)
+            # What was committed before is opened too: a server that cannot open the keyring refuses to start.
+            await database.read(lambda db: open_keyring(db, *roots))
+        # Before any key is made: a start that fails for its stores leaves a database that any root key may begin.
+        await check_stores(settings, database)
+        if fresh:
+            # A root key is made for a new deployment only: a lost one must not be replaced in silence.
+            roots = load_root_keys(settings.data_dir, environment, create=True)
         now_us = time.time_ns() // 1000
 
         def fill(db: Connection) -> tuple[bool, int]:
@@ -77,10 +84,7 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
                 create_account(db, keyring, settings.account_id, now_us)
             return is_new, shift_us
 
-        # What was committed before is opened too: a server that cannot open the keyring refuses to start.
-        await database.read(lambda db: open_keyring(db, *roots))
         is_new, shift_us = await database.write(fill)
-        await check_stores(settings, database)
     finally:
         await database.close()
     return Prepared(lock, is_new, shift_us)

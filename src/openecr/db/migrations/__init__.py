@@ -17,6 +17,7 @@ import psycopg
 
 from openecr.db import postgres_text
 from openecr.db.connection import DatabaseUnusable
+from openecr.db.postgres import unusable
 from openecr.db.sqlite import SqliteConnection, write_lock_path
 
 SQLITE_WORDS = {
@@ -75,7 +76,7 @@ def migrate_postgres(url: str, upto: int | None = None) -> int:
             done = _postgres_version(connection)
             if done > len(texts):
                 oldest = connection.execute(_OLDEST_READER).fetchone()
-                _require_readable(None if oldest is None else oldest[0], "the database", done, len(texts))
+                require_readable(None if oldest is None else oldest[0], "the database", done, len(texts))
                 return 0
             for text in texts[done:]:
                 connection.execute(postgres_text.render(text).encode())
@@ -83,8 +84,7 @@ def migrate_postgres(url: str, upto: int | None = None) -> int:
                 connection.execute(_PUT_VERSION, (str(len(texts)),))
             return len(texts) - done
     except psycopg.Error as error:
-        told = " ".join(str(error).split())
-        raise DatabaseUnusable(f"the database cannot be moved forward: {told}; check --database") from None
+        raise unusable(url, error) from None
 
 
 def _postgres_version(connection: psycopg.Connection[tuple[Any, ...]]) -> int:
@@ -108,7 +108,7 @@ def _migrate_locked(path: Path, texts: list[str]) -> int:
         done = _version(connection)
         if done > len(texts):
             found = connection.row(_OLDEST_READER)
-            _require_readable(None if found is None else found[0], f"the database {path}", done, len(texts))
+            require_readable(None if found is None else found[0], f"the database {path}", done, len(texts))
             return 0
         for number, text in enumerate(texts[done:], start=done + 1):
             connection.script(f"BEGIN IMMEDIATE;\n{render(text)};\nPRAGMA user_version = {number};\nCOMMIT")
@@ -117,7 +117,7 @@ def _migrate_locked(path: Path, texts: list[str]) -> int:
         connection.close()
 
 
-def _require_readable(oldest_reader: str | None, which: str, made_by: int, known: int) -> None:
+def require_readable(oldest_reader: str | None, which: str, made_by: int, known: int) -> None:
     """Refuse a newer database that this release must not touch."""
     # The first release put its own version there; its schema is the first.
     oldest = int(oldest_reader) if oldest_reader is not None and oldest_reader.isdigit() else 1

@@ -49,7 +49,7 @@ REMEDIES = {
     Kind.UPLOAD_OBJECT: "the client has to begin the upload again",
     Kind.DISCARDED_IN_USE: "keep the object: openecr fsck --repair",
     Kind.FOREIGN_KEY: "restore the metadata from a backup",
-    Kind.JOB_FAILED: "read its error in the table job; its cause is in the server's log",
+    Kind.JOB_FAILED: "see its error: openecr jobs list; then: openecr jobs retry, or openecr jobs cancel",
 }
 
 
