@@ -32,7 +32,7 @@ from openecr.backup.folder import (
     sync_folder,
 )
 from openecr.blobs.filesystem import FilesystemStore
-from openecr.blobs.store import ObjectMissing
+from openecr.blobs.store import BlobDamaged, ObjectMissing
 from openecr.call import Deployment
 from openecr.db import deployment as facts
 from openecr.db import integrity, schema
@@ -40,6 +40,8 @@ from openecr.db.integrity import StoredBlob
 from openecr.db.migrations import migrations
 from openecr.db.schema import Reader, Table
 from openecr.db.snapshot import snapshot
+from openecr.encryption import open_store
+from openecr.errors import KmsRefused
 from openecr.names import Digest
 from openecr.services.ecr.integrity.blob_bytes import stored_size_bytes
 from openecr.services.ecr.object_hold import held
@@ -134,7 +136,8 @@ def _list_blobs(reader: Reader, target: Path) -> int:
     lines = LineWriter(target / "blobs.tmp")
     while batch := integrity.blobs_after(reader, after, _ROWS):
         for blob in batch:
-            lines.write((blob.key, blob.object_id, blob.cipher, blob.size_bytes, blob.quarantined_us, blob.digests))
+            about = (blob.key, blob.object_id, blob.cipher, blob.data_key, blob.size_bytes, blob.quarantined_us)
+            lines.write((*about, blob.digests))
             total_bytes += blob.size_bytes
         after = batch[-1].key
     lines.close()
@@ -190,7 +193,7 @@ class _Copying:
             if known is not None and known.size_bytes == size_bytes:
                 return known
             sha256 = await self._store.digests(blob.object_id, ("sha256",))
-            if _has_digest(blob, sha256["sha256"]) is True:
+            if await self._is_sound(blob, sha256["sha256"]):
                 await self._store.seal(blob.object_id, size_bytes)
                 return StoredObject(blob.key, blob.object_id, size_bytes, sha256["sha256"].hex())
         if blob.quarantined_us is not None:
@@ -201,12 +204,26 @@ class _Copying:
             if isinstance(error, OSError) and error.filename is None:
                 raise
             return None
-        if _has_digest(blob, raw) is False:
+        if await self._is_sound(blob, raw) is False:
             await self._store.delete(blob.object_id)
             return None
         self.copied += 1
         self.copied_bytes += size_bytes
         return StoredObject(blob.key, blob.object_id, size_bytes, raw.hex())
+
+    async def _is_sound(self, blob: StoredBlob, sha256: bytes) -> bool | None:
+        """Whether the copy in the folder, whose stored bytes have this sha256, is the blob; None where its KMS key may
+        not be used now, so that nobody can tell."""
+        if blob.data_key is not None:
+            deployment = self._deployment
+            try:
+                store = await open_store(self._store, deployment.keyring, deployment.kms_keys, blob.data_key)
+                sha256 = (await store.digests(blob.object_id, ("sha256",)))["sha256"]
+            except KmsRefused:
+                return None
+            except (BlobDamaged, ObjectMissing):
+                return False
+        return Digest.from_raw("sha256", sha256).stored in blob.digests
 
     async def _copy(self, object_id: str, size_bytes: int) -> bytes:
         digest = hashlib.sha256()
@@ -222,19 +239,13 @@ class _Copying:
         return digest.digest()
 
 
-def _has_digest(blob: StoredBlob, sha256: bytes) -> bool | None:
-    """Whether stored bytes have the blob's digest; None where they are encrypted and do not tell."""
-    if blob.cipher != "none":
-        return None
-    return Digest.from_raw("sha256", sha256).stored in blob.digests
-
-
 def _listed(path: Path) -> Generator[StoredBlob]:
     with path.open("rb") as file:
         for line in file:
-            key, object_id, cipher, size_bytes, quarantined_us, digests = orjson.loads(line)
+            key, object_id, cipher, data_key, size_bytes, quarantined_us, digests = orjson.loads(line)
             stored = tuple(base64.b64decode(item) for item in digests)
-            yield StoredBlob(key, 0, "", object_id, cipher, None, size_bytes, None, quarantined_us, None, stored)
+            wrapped = None if data_key is None else base64.b64decode(data_key)
+            yield StoredBlob(key, 0, "", object_id, cipher, wrapped, size_bytes, None, quarantined_us, None, stored)
 
 
 def prune(path: Path, keep: int | None) -> tuple[int, int]:

@@ -54,13 +54,14 @@ def find(data_dir: Path) -> RunningServer | None:
     return found if lock.is_held(data_dir) else None
 
 
-STORES = ("database", "blobs", "region_blobs")
-"""The settings that say where metadata and layers are."""
+STORES = ("database", "blobs", "region_blobs", "encryption")
+"""The settings that say where metadata and layers are, and who encrypts them."""
+_USUAL = Settings()
 
 
 def stores_of(settings: Settings) -> dict[str, Any]:
-    """Those of them that are set."""
-    return {name: value for name in STORES if (value := getattr(settings, name))}
+    """Those of them that are not as usual."""
+    return {name: value for name in STORES if (value := getattr(settings, name)) != getattr(_USUAL, name)}
 
 
 def base_url(settings: Settings) -> str:
