@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from openecr.app import SCHEDULES
 from openecr.db.connection import Connection
 from openecr.db.engines import open_embedded
 from openecr.jobs.queue import enqueue
@@ -197,9 +198,9 @@ def test_three_job_processes_make_one_turn_of_each_schedule(data_dir: Path) -> N
             return all(_has_open(process.pid, data_dir / "openecr.db") for process in processes)
 
         wait_for(opened, "all have the database open")
-        wait_for(lambda: len(listed(data_dir, state="ready")) >= 3, "the schedules are owed")
+        wait_for(lambda: len(listed(data_dir, state="ready")) >= len(SCHEDULES), "the schedules are owed")
         before = {job["kind"]: job["id"] for job in listed(data_dir)}
-        assert sorted(before) == ["collect-garbage", "expire-uploads", "measure-quotas"]
+        assert sorted(before) == sorted(schedule.kind for schedule in SCHEDULES)
         assert jobs(data_dir, "run", "measure-quotas") == {"due": "measure-quotas", "runs": False}
 
         def turned() -> bool:
@@ -207,7 +208,7 @@ def test_three_job_processes_make_one_turn_of_each_schedule(data_dir: Path) -> N
             return bool(job["id"] != before["measure-quotas"])
 
         wait_for(turned, "one turn is over, and the next owed")
-        assert len(listed(data_dir)) == 3
+        assert len(listed(data_dir)) == len(SCHEDULES)
     (count,) = execute(data_dir, "SELECT seq FROM sqlite_sequence WHERE name = 'job'")[0]
     assert count - max(before.values()) == 1
 

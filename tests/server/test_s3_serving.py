@@ -138,7 +138,9 @@ class TestWhereAClientIsSent:
 
     def test_a_public_endpoint(self, object_store: ObjectStore, bucket: str, tmp_path: Path) -> None:
         url = object_store.url(bucket, public_endpoint="https://layers.example.com")
-        with running(tmp_path, "--workers=1", f"--blobs={url}", variables=object_store.credentials) as server:
+        with running(
+            tmp_path, "--workers=1", "--encryption=storage", f"--blobs={url}", variables=object_store.credentials
+        ) as server:
             digest = self.pushed(server, "sent/public", b"public")
             for location in self.locations(server, "sent/public", digest):
                 assert urlsplit(location)[:2] == ("https", "layers.example.com")
