@@ -27,6 +27,7 @@ def s3_server(object_store: ObjectStore, bucket: str, tmp_path_factory: pytest.T
     """Two workers, the default store in one bucket, and a region whose own store does not redirect."""
     flags = (
         "--workers=2",
+        "--encryption=storage",
         f"--blobs={object_store.url(bucket)}",
         f"--region-blobs=eu-west-1={object_store.url(bucket, redirect='off')}",
         f"--region-blobs=eu-west-3={tmp_path_factory.mktemp('paris').as_uri()}",
@@ -136,11 +137,22 @@ class TestWhereAClientIsSent:
         answer = client.request("HEAD", f"/v2/sent/head/blobs/{digest}")
         assert (answer.status, answer.headers["content-length"]) == (200, "9")
 
+    @pytest.mark.parametrize("says", ["nothing", "store"])
+    def test_encryption_on_sends_clients_only_to_a_store_that_encrypts(
+        self, object_store: ObjectStore, bucket: str, tmp_path: Path, says: str
+    ) -> None:
+        url = object_store.url(bucket) if says == "nothing" else object_store.url(bucket, sse="store")
+        with running(tmp_path, "--workers=1", f"--blobs={url}", variables=object_store.credentials) as server:
+            digest = self.pushed(server, "sent/sealed", b"sealed")
+            places = [urlsplit(location).netloc for location in self.locations(server, "sent/sealed", digest)]
+            at_store = urlsplit(object_store.endpoint).netloc
+            assert [place == at_store for place in places] == [says == "store"] * 2
+            assert RegistryClient(server.port, server.password()).pull_blob("sent/sealed", digest).body == b"sealed"
+
     def test_a_public_endpoint(self, object_store: ObjectStore, bucket: str, tmp_path: Path) -> None:
         url = object_store.url(bucket, public_endpoint="https://layers.example.com")
-        with running(
-            tmp_path, "--workers=1", "--encryption=storage", f"--blobs={url}", variables=object_store.credentials
-        ) as server:
+        flags = ("--workers=1", "--encryption=storage", f"--blobs={url}")
+        with running(tmp_path, *flags, variables=object_store.credentials) as server:
             digest = self.pushed(server, "sent/public", b"public")
             for location in self.locations(server, "sent/public", digest):
                 assert urlsplit(location)[:2] == ("https", "layers.example.com")
@@ -225,9 +237,8 @@ def test_a_store_is_trusted_by_its_ca_and_by_no_other(object_store: ObjectStore,
         assert "is not trusted" in said
         assert "ca= in the URL" in said
         (tmp_path / "data").mkdir()
-        with running(
-            tmp_path / "data", "--workers=1", f"--blobs={trusted}{good.own_ca}", variables=object_store.credentials
-        ) as server:
+        flags = ("--workers=1", "--encryption=storage", f"--blobs={trusted}{good.own_ca}")
+        with running(tmp_path / "data", *flags, variables=object_store.credentials) as server:
             client = client_of(server, "tls")
             client.push_blob("tls", LAYER)
             answer = client.request("GET", f"/v2/tls/blobs/{digest_of(LAYER)}")
