@@ -129,6 +129,32 @@ class TestTexts:
     def test_no_password_is_shown(self) -> None:
         assert shown("postgresql://me:secret@host:5432/db") == "postgresql://me:***@host:5432/db"
 
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "postgresql://me:canary@[::1/db",
+            "postgresql://me:canary%zz@127.0.0.1:1/db",
+            "postgresql://me:can/ary@127.0.0.1:1/db",
+            "postgresql://me:canary@127.0.0.1:1/db?bogus=1",
+            "postgresql://me@127.0.0.1:1/db?password=canary",
+            "postgresql://me@127.0.0.1:1/db?password=canary=",
+            "postgresql://me:canary@127.0.0.1:1,127.0.0.1:2/db",
+        ],
+    )
+    def test_no_error_shows_the_password_of_an_address(self, address: str) -> None:
+        async def scenario() -> None:
+            with pytest.raises(DatabaseUnusable) as refused:
+                async with opened(address):
+                    raise AssertionError("it opened")
+            assert "canary" not in str(refused.value)
+            assert "can/ary" not in str(refused.value)
+            with pytest.raises(DatabaseUnusable) as refused:
+                migrate_postgres(address)
+            assert "canary" not in str(refused.value)
+
+        run(scenario())
+        assert "canary" not in shown(address)
+
 
 class TestRaces:
     def test_the_same_bytes_made_visible_twice_at_once_are_one_blob(self, url: str) -> None:

@@ -23,7 +23,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import psycopg
 import structlog
@@ -32,9 +31,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from openecr.db.connection import Connection, Database, DatabaseUnusable, Raced, Row
 from openecr.db.kept_rows import SETTLE_SECONDS, KeptRows
-from openecr.db.postgres_text import adapt, numbered
+from openecr.db.postgres_text import adapt, numbered, sentence_of
 from openecr.db.postgres_watch import Primary, Watch
 from openecr.errors import DatabaseAway, SerializationFailed, StorageFull
+from openecr.settings import without_secrets
 
 T = TypeVar("T")
 log = structlog.get_logger("openecr.db")
@@ -266,7 +266,7 @@ class PostgresDatabase:
         except psycopg.Error as error:
             await self.close()
             raise DatabaseUnusable(
-                f"the database {shown(self._url)} cannot be used: {_sentence(error)}; check --database"
+                f"the database {shown(self._url)} cannot be used: {sentence_of(error)}; check --database"
             ) from None
         self._watch.start()
         return self
@@ -464,8 +464,15 @@ def connect(database: PostgresDatabase) -> tuple[PostgresConnection, _Session]:
 
 
 def each_host(url: str) -> list[str]:
-    """An address for each host that an address names: ``postgresql://host1,host2/name``."""
-    named = conninfo_to_dict(url)
+    """An address for each host that an address names: ``postgresql://host1,host2/name``.
+
+    Raises:
+        DatabaseUnusable: it is malformed.
+    """
+    try:
+        named = conninfo_to_dict(url)
+    except psycopg.Error as error:
+        raise DatabaseUnusable(f"the database cannot be used: {sentence_of(error)}; check --database") from None
     hosts = str(named.get("host", "")).split(",")
     if len(hosts) == 1:
         return [url]
@@ -479,18 +486,11 @@ def each_host(url: str) -> list[str]:
 
 def shown(url: str) -> str:
     """A database's address without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@", 1)).geturl()
+    return without_secrets(url)
 
 
 def _kept_key(sql: str, params: dict[str, Any]) -> tuple[Any, ...]:
     return (sql, *params.values())
-
-
-def _sentence(error: BaseException) -> str:
-    return " ".join(str(error).split())
 
 
 _: type[Database] = PostgresDatabase

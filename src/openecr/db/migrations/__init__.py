@@ -83,7 +83,7 @@ def migrate_postgres(url: str, upto: int | None = None) -> int:
                 connection.execute(_PUT_VERSION, (str(len(texts)),))
             return len(texts) - done
     except psycopg.Error as error:
-        told = " ".join(str(error).split())
+        told = postgres_text.sentence_of(error)
         raise DatabaseUnusable(f"the database cannot be moved forward: {told}; check --database") from None
 
 
