@@ -19,6 +19,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from openecr.db import deployment
 from openecr.db.connection import Connection
 
 BLOB_DATA_KEY = "blob-data-key"
@@ -128,6 +129,18 @@ def create_missing_keys(db: Connection, root: bytes, now_us: int) -> None:
             add_key(db, root, use, now_us)
 
 
+def add_wrapped(db: Connection, roots: Sequence[bytes], use: str, now_us: int) -> int:
+    """Add a newer key of a use, wrapped as the others are.
+
+    Locks the deployment: a rotation of the root key that runs at the same time would pass it over.
+
+    Raises:
+        KeyringUnusable: none of the root keys opens the others, as where one was rotated just before.
+    """
+    deployment.lock(db)
+    return add_key(db, opening_root(db, *roots), use, now_us)
+
+
 def add_key(db: Connection, root: bytes, use: str, now_us: int) -> int:
     """Add a newer key of a use, which signs once every running server has read it; the older ones still verify."""
     found = db.row(
@@ -182,11 +195,13 @@ def renew(keyring: Keyring, db: Connection, load_roots: Callable[[], Sequence[by
 
 
 def rewrap(db: Connection, roots: Sequence[bytes], new_root: bytes) -> int:
-    """Wrap every key, retired ones too, under a new root key; how many. Runs in one write transaction.
+    """Wrap every key, retired ones too, under a new root key; how many. Runs in one write transaction, and locks the
+    deployment: a key that was added meanwhile would open with neither root key.
 
     Raises:
         KeyringUnusable: a key opens with none of the root keys.
     """
+    deployment.lock(db)
     rows = db.rows("SELECT id, use, wrapped FROM deployment_key ORDER BY id")
     for key_id, use, old in rows:
         wrapped = _wrap(new_root, use, _unwrap(roots, use, old)[1])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, get_args, get_origin
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 DAY_SECONDS = 86_400
 
@@ -24,6 +24,20 @@ def default_data_dir() -> Path:
     """Where openecr keeps its data when nobody says otherwise."""
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(base) / "openecr"
+
+
+def without_secrets(url: str) -> str:
+    """An address as it may be shown: without its password, and without parameters that carry one."""
+    before, at, after = url.rpartition("@")
+    if at:
+        scheme, slashes, user = before.rpartition("://")
+        user, colon, _ = user.partition(":")
+        url = f"{scheme}{slashes}{user}{colon and ':***'}@{after}"
+    place, mark, query = url.partition("?")
+    if not mark:
+        return url
+    shown = (f"{name}={'***' if 'pass' in name.lower() else value}" for name, value in parse_qsl(query))
+    return f"{place}?{'&'.join(shown)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +112,8 @@ class Settings:
             raise SettingsError(f"port {self.port} is not a TCP port; give one from 1 to 65535")
         if self.database is not None and not self.database.startswith(("postgresql://", "postgres://")):
             raise SettingsError(
-                f"'{self.database}' is no database; give postgresql://user@host/name, or none for SQLite"
+                f"'{without_secrets(self.database)}' is no database; "
+                "give postgresql://user@host/name, or none for SQLite"
             )
         if not 1 <= self.database_connections <= 200:
             raise SettingsError("database_connections is from 1 to 200")

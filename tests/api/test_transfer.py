@@ -226,6 +226,27 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "a digest that is a path": (lambda path: as_tar(path, _with_digest("sha256:../../../etc/passwd")), "no image"),
     "a digest of another algorithm": (lambda path: as_tar(path, _with_digest("md5:" + "0" * 32)), "no image"),
+    "a media type that is none": (
+        lambda path: as_tar(path, layout(manifests=[{"mediaType": {}, "digest": "sha256:" + "0" * 64, "size": 1}])),
+        "no image",
+    ),
+    "a list of something else": (lambda path: as_tar(path, layout(manifests=[[]])), "lists no manifests"),
+    "annotations that are none": (
+        lambda path: as_tar(
+            path,
+            layout(
+                manifests=[
+                    {
+                        "mediaType": OCI_MANIFEST,
+                        "digest": "sha256:" + "0" * 64,
+                        "size": -1,
+                        "annotations": {"org.opencontainers.image.ref.name": {}},
+                    }
+                ]
+            ),
+        ),
+        "has no blobs",
+    ),
     "another manifest": (lambda path: as_tar(path, _changed('{"schemaVersion": 2, "mediaType"', b"{}")), "other bytes"),
     "a layer of another length": (lambda path: as_tar(path, _changed("\x00\x01", b"short")), "its manifest says"),
     "a layer with other bytes": (

@@ -7,11 +7,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from openecr.backup.folder import Folder
 from tests.faults.processes import wait_until
 from tests.faults.store_check import broken_promises
 from tests.postgres import Cluster
@@ -227,6 +228,36 @@ def test_a_backup_that_was_damaged_is_told_and_not_restored(server: Server, tmp_
     done = openecr("restore", str(folder), "--data-dir", str(tmp_path / "new"), check=False)
 
     assert (done.returncode, "damaged" in done.stderr) == (1, True)
+
+
+def test_a_backup_whose_columns_are_statements_is_not_restored(server: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    openecr("backup", str(folder), "--data-dir", str(server.data_dir))
+    backups = Folder(folder)
+    (name,) = backups.names()
+    made = backups.manifest(name)
+    columns = ["name, value) SELECT name, value FROM deployment; --", "value"]
+    backups.write_manifest(name, replace(made, columns=made.columns | {"deployment": columns}))
+
+    done = openecr("restore", str(folder), "--data-dir", str(tmp_path / "new"), check=False)
+
+    assert (done.returncode, "that no openecr wrote" in done.stderr) == (1, True)
+    assert "Traceback" not in done.stderr
+
+
+def test_what_others_put_beside_backups_is_left_alone(server: Server, tmp_path: Path) -> None:
+    folder, outside = tmp_path / "backups", tmp_path / "outside"
+    openecr("backup", str(folder), "--data-dir", str(server.data_dir))
+    (outside / "kept").mkdir(parents=True)
+    (folder / "snapshots" / "notes").mkdir()
+    (folder / "snapshots" / "README").write_text("ours")
+    (folder / "snapshots" / "20260101T000000.000000Z").symlink_to(outside)
+
+    openecr("backup", str(folder), "--prune", "--keep", "1", "--data-dir", str(server.data_dir))
+
+    assert (folder / "snapshots" / "notes").is_dir()
+    assert (folder / "snapshots" / "README").read_text() == "ours"
+    assert (outside / "kept").is_dir()
 
 
 def test_a_restore_that_was_killed_is_not_served_and_is_ended_by_running_it_again(

@@ -203,6 +203,50 @@ def test_an_open_upload_of_the_same_bytes_repairs_a_damaged_layer(server: Server
     assert client.pull_blob(REPOSITORY, DIGEST).body == LAYER
 
 
+@pytest.fixture
+def under_a_key(server: Server) -> str:
+    """A repository under a KMS key of its own, with the layer; the key."""
+    key: str = server.client("kms").create_key()["KeyMetadata"]["Arn"]
+    encryption = {"encryptionType": "KMS", "kmsKey": key}
+    server.client("ecr").create_repository(repositoryName="under/a-key", encryptionConfiguration=encryption)
+    RegistryClient(server.port, server.password()).push_image("under/a-key", "v1", LAYER)
+    return key
+
+
+def test_a_damaged_layer_stays_quarantined_while_nobody_can_read_it(
+    server: Server, client: RegistryClient, under_a_key: str
+) -> None:
+    of_key = "SELECT object_id FROM blob WHERE encryption_key LIKE 'KMS:%' AND size_bytes = :size"
+    object_id = str(sql(server, of_key, size=len(LAYER))[0][0])
+    flip_a_bit(server.data_dir / "blobs" / object_id[:2] / object_id[2:4] / object_id)
+    assert kinds(server) == ["blob-bytes"]
+    server.client("kms").disable_key(KeyId=under_a_key)
+
+    found = fsck(server, "--repair")["findings"]
+
+    assert [(item["kind"], item["repaired"]) for item in found] == [("blob-quarantined", False)]
+    assert "sound" not in found[0]["what"]
+    quarantined = sql(server, "SELECT COUNT(*) FROM blob WHERE quarantined_us IS NOT NULL")
+    assert quarantined == [(1,)]
+    server.client("kms").enable_key(KeyId=under_a_key)
+    assert client.request("GET", f"/v2/under/a-key/blobs/{DIGEST}").error[:2] == (404, "BLOB_UNKNOWN")
+    assert [item["repaired"] for item in fsck(server, "--repair")["findings"]] == [True]
+    assert client.pull_blob("under/a-key", DIGEST).body == LAYER
+
+
+def test_a_copy_that_nobody_can_read_is_passed_over_by_a_repair(
+    server: Server, client: RegistryClient, under_a_key: str
+) -> None:
+    server.client("kms").disable_key(KeyId=under_a_key)
+    of_other = "SELECT object_id FROM blob WHERE encryption_key = 'AES256:' AND size_bytes = :size"
+    object_id = str(sql(server, of_other, size=len(LAYER))[0][0])
+    flip_a_bit(server.data_dir / "blobs" / object_id[:2] / object_id[2:4] / object_id)
+
+    found = fsck(server, "--repair")["findings"]
+
+    assert [(item["kind"], item["repaired"]) for item in found] == [("blob-bytes", False)]
+
+
 def test_a_store_that_is_not_there_quarantines_nothing(server: Server, client: RegistryClient) -> None:
     for number in range(30):
         client.push_blob(REPOSITORY, b"%d" % number)

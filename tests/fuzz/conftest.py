@@ -20,10 +20,12 @@ FUZZED = settings(
 """For every test of this folder."""
 
 
-@pytest.fixture(scope="package")
-def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="package", params=["sqlite", "postgresql"])
+def fuzzed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of the fuzz's own, because it changes settings and deletes; its log must hold no fault at the end."""
-    with running(tmp_path_factory.mktemp("fuzzed"), "--workers", "2", accounts=(OTHER_ACCOUNT,)) as server:
+    database = request.getfixturevalue("postgres").create_database() if request.param == "postgresql" else None
+    folder = tmp_path_factory.mktemp("fuzzed")
+    with running(folder, "--workers", "2", accounts=(OTHER_ACCOUNT,), database=database) as server:
         yield server
         log = server.log()
     assert "Traceback" not in log, log[-4000:]

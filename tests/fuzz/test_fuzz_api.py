@@ -15,15 +15,21 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openecr.services.kms import operations as kms
 from tests.fuzz.conftest import FUZZED
 from tests.registry_client import RegistryClient, digest_of, image_index, image_manifest
 from tests.running import DEFAULT_ACCOUNT, OTHER_ACCOUNT, Server
 
 NAME = "fuzzed/by-the-api"
 CANARY = "canary-of-the-api-plane"
-SERVICE = botocore.session.get_session().get_service_model("ecr")
-OPERATIONS = sorted(set(SERVICE.operation_names) - {"DeleteRepository"})
+SERVICES = {name: botocore.session.get_session().get_service_model(name) for name in ("ecr", "kms")}
+OPERATIONS = sorted(
+    {(service, operation) for service, model in SERVICES.items() for operation in model.operation_names}
+    - {("ecr", "DeleteRepository")}
+)
 """All but the one that would take away what the others work on; it is tried on names of its own."""
+BUILT = [("kms", name) for name in sorted(kms.OPERATIONS)]
+"""Of KMS most is not built: what is gets a share of its own."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +40,15 @@ class Signer:
     key: str
     secret: str
 
-    def send(self, target: str, body: bytes) -> tuple[int, bytes]:
+    def send(self, service: str, operation: str, body: bytes) -> tuple[int, bytes]:
         """One signed request."""
         headers = {
             "Host": f"localhost:{self.port}",
-            "X-Amz-Target": f"{SERVICE.metadata['targetPrefix']}.{target}",
+            "X-Amz-Target": f"{SERVICES[service].metadata['targetPrefix']}.{operation}",
             "Content-Type": "application/x-amz-json-1.1",
         }
         request = AWSRequest("POST", f"http://localhost:{self.port}/", data=body, headers=headers)
-        SigV4Auth(Credentials(self.key, self.secret), "ecr", "us-east-1").add_auth(request)
+        SigV4Auth(Credentials(self.key, self.secret), service, "us-east-1").add_auth(request)
         connection = http.client.HTTPConnection("localhost", self.port, timeout=60)
         try:
             connection.request("POST", "/", body, dict(request.headers))
@@ -61,6 +67,7 @@ def signers(fuzzed: Server) -> dict[str, Signer]:
     client.push_image(NAME, "latest", b"layer")
     client.push_blob(NAME, b"{}")
     client.push_image(CANARY, CANARY)
+    fuzzed.client("kms").create_key(Description=CANARY)
     found = {}
     for account_id in (DEFAULT_ACCOUNT, OTHER_ACCOUNT):
         variables = fuzzed.environment(account_id)
@@ -86,6 +93,10 @@ _known_texts = st.sampled_from(
         f"arn:aws:ecr:us-east-1:{DEFAULT_ACCOUNT}:repository/{NAME}",
         image_manifest(b"{}", b"layer").decode(),
         image_index().decode(),
+        "alias/aws/ecr",
+        "alias/fuzzed",
+        f"arn:aws:kms:us-east-1:{DEFAULT_ACCOUNT}:alias/aws/ecr",
+        f"arn:aws:kms:us-east-1:{DEFAULT_ACCOUNT}:key/12345678-1234-1234-1234-123456789012",
         "BLOB_MOUNTING",
         "ENABLED",
         "",
@@ -118,12 +129,18 @@ def values(shape: Shape) -> st.SearchStrategy[Any]:
     return st.integers(0, 2**32)
 
 
-def _input_of(operation: str) -> st.SearchStrategy[tuple[str, Any]]:
-    shape = SERVICE.operation_model(operation).input_shape
+Operation = tuple[str, str]
+"""A service, and the name of one of its operations."""
+
+
+def _input_of(operation: Operation) -> st.SearchStrategy[tuple[Operation, Any]]:
+    shape = SERVICES[operation[0]].operation_model(operation[1]).input_shape
     return st.tuples(st.just(operation), values(shape) if shape is not None else st.just({}))
 
 
-_requests = st.sampled_from(OPERATIONS).flatmap(_input_of)
+_names = st.text(st.characters(min_codepoint=33, max_codepoint=126))
+_operations = st.sampled_from(OPERATIONS) | st.sampled_from(BUILT)
+_requests = _operations.flatmap(_input_of)
 
 
 def _spoiled(document: Any, data: st.DataObject) -> Any:
@@ -136,8 +153,8 @@ def _spoiled(document: Any, data: st.DataObject) -> Any:
     return data.draw(_anything)
 
 
-def _assert_answered(signer: Signer, account_id: str, operation: str, body: bytes) -> None:
-    status, answer = signer.send(operation, body)
+def _assert_answered(signer: Signer, account_id: str, operation: Operation, body: bytes) -> None:
+    status, answer = signer.send(*operation, body)
     assert status in (200, 400), (operation, body, answer)
     document = json.loads(answer)
     assert status == 200 or document["__type"] != "ServerException", (operation, body, answer)
@@ -148,7 +165,7 @@ def _assert_answered(signer: Signer, account_id: str, operation: str, body: byte
 @FUZZED
 @given(st.sampled_from([DEFAULT_ACCOUNT, OTHER_ACCOUNT]), _requests)
 def test_a_request_of_any_operation_is_answered(
-    signers: dict[str, Signer], account_id: str, request_: tuple[str, Any]
+    signers: dict[str, Signer], account_id: str, request_: tuple[Operation, Any]
 ) -> None:
     operation, members = request_
     body = json.dumps(members, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -158,7 +175,7 @@ def test_a_request_of_any_operation_is_answered(
 @FUZZED
 @given(st.sampled_from([DEFAULT_ACCOUNT, OTHER_ACCOUNT]), _requests, st.data())
 def test_a_broken_request_is_answered(
-    signers: dict[str, Signer], account_id: str, request_: tuple[str, Any], data: st.DataObject
+    signers: dict[str, Signer], account_id: str, request_: tuple[Operation, Any], data: st.DataObject
 ) -> None:
     operation, members = request_
     body = json.dumps(_spoiled(members, data)).encode()
@@ -167,9 +184,10 @@ def test_a_broken_request_is_answered(
 
 @FUZZED
 @given(
-    st.sampled_from(OPERATIONS) | st.text(st.characters(min_codepoint=33, max_codepoint=126)), st.binary(max_size=200)
+    _operations | st.tuples(st.sampled_from(["ecr", "kms"]), _names),
+    st.binary(max_size=200),
 )
-def test_a_body_of_any_bytes_is_answered(signers: dict[str, Signer], operation: str, body: bytes) -> None:
+def test_a_body_of_any_bytes_is_answered(signers: dict[str, Signer], operation: Operation, body: bytes) -> None:
     _assert_answered(signers[OTHER_ACCOUNT], OTHER_ACCOUNT, operation, body)
 
 
@@ -177,5 +195,5 @@ def test_a_body_of_any_bytes_is_answered(signers: dict[str, Signer], operation: 
 @given(st.text(max_size=20) | st.sampled_from(["fuzzed/gone", CANARY, f"{OTHER_ACCOUNT}.us-east-1/x"]), st.booleans())
 def test_another_account_deletes_nothing(signers: dict[str, Signer], name: str, force: bool) -> None:
     body = json.dumps({"repositoryName": name, "registryId": DEFAULT_ACCOUNT, "force": force}).encode()
-    status, _ = signers[OTHER_ACCOUNT].send("DeleteRepository", body)
+    status, _ = signers[OTHER_ACCOUNT].send("ecr", "DeleteRepository", body)
     assert status == 400

@@ -11,8 +11,9 @@ from openecr.backup.folder import BackupRefused, Folder
 from openecr.data_dir import database_path
 from openecr.db.connection import DatabaseUnusable
 from openecr.db.migrations import migrations
-from openecr.db.postgres import shown, unusable
+from openecr.db.postgres import unusable
 from openecr.keyring import root_key_path
+from openecr.settings import without_secrets
 from tests.postgres import Cluster
 from tests.registry_client import RegistryClient
 from tests.running import environment, free_port, openecr, running
@@ -150,4 +151,4 @@ def test_why_a_database_cannot_be_used_comes_with_what_helps(said: str, remedy: 
 
 
 def test_a_password_among_the_parameters_is_not_shown() -> None:
-    assert shown("postgresql://u@h/d?password=secret&a=b") == "postgresql://u@h/d?password=***&a=b"
+    assert without_secrets("postgresql://u@h/d?password=secret&a=b") == "postgresql://u@h/d?password=***&a=b"

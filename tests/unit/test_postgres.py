@@ -16,11 +16,12 @@ from tests.running import free_port
 from openecr.db import garbage, layers, registries, repositories, trash
 from openecr.db.connection import Connection, DatabaseUnusable
 from openecr.db.migrations import migrate_postgres
-from openecr.db.postgres import PostgresDatabase, shown
+from openecr.db.postgres import PostgresDatabase
 from openecr.db.postgres_text import numbered, render
 from openecr.db.postgres_watch import NotPrimary, Primary
 from openecr.errors import DatabaseAway
 from openecr.names import RegistryName
+from openecr.settings import without_secrets
 
 REGISTRY = RegistryName("123456789012", "us-east-1")
 DIGEST = b"\x01" + bytes(32)
@@ -127,7 +128,33 @@ class TestTexts:
         assert render("a TEXT NOT NULL, b BIGINT") == 'a TEXT COLLATE "C" NOT NULL, b BIGINT'
 
     def test_no_password_is_shown(self) -> None:
-        assert shown("postgresql://me:secret@host:5432/db") == "postgresql://me:***@host:5432/db"
+        assert without_secrets("postgresql://me:secret@host:5432/db") == "postgresql://me:***@host:5432/db"
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "postgresql://me:canary@[::1/db",
+            "postgresql://me:canary%zz@127.0.0.1:1/db",
+            "postgresql://me:can/ary@127.0.0.1:1/db",
+            "postgresql://me:canary@127.0.0.1:1/db?bogus=1",
+            "postgresql://me@127.0.0.1:1/db?password=canary",
+            "postgresql://me@127.0.0.1:1/db?password=canary=",
+            "postgresql://me:canary@127.0.0.1:1,127.0.0.1:2/db",
+        ],
+    )
+    def test_no_error_shows_the_password_of_an_address(self, address: str) -> None:
+        async def scenario() -> None:
+            with pytest.raises(DatabaseUnusable) as refused:
+                async with opened(address):
+                    raise AssertionError("it opened")
+            assert "canary" not in str(refused.value)
+            assert "can/ary" not in str(refused.value)
+            with pytest.raises(DatabaseUnusable) as refused:
+                migrate_postgres(address)
+            assert "canary" not in str(refused.value)
+
+        run(scenario())
+        assert "canary" not in without_secrets(address)
 
 
 class TestRaces:

@@ -31,7 +31,7 @@ class OneUpload:
 
     async def run(self, step: Any, **arguments: Any) -> Any:
         if step is upload_parts._lease:
-            return upload_parts._Lease(1, OBJECT, "holder", 0, None, 0)
+            return upload_parts._Lease(1, OBJECT, "holder", 0, None, None, 0)
         return arguments["size_bytes"]
 
 

@@ -89,7 +89,8 @@ class Folder:
         """Snapshots that were not completed."""
         if not self.snapshots.is_dir():
             return []
-        return [item for item in self.snapshots.iterdir() if not (item / "manifest.json").is_file()]
+        found = (item for item in self.snapshots.iterdir() if _NAME.fullmatch(item.name) and not item.is_symlink())
+        return [item for item in found if item.is_dir() and not (item / "manifest.json").is_file()]
 
     def choose(self, at: str | None) -> str:
         """The newest snapshot, or the newest at or before an instant.

@@ -17,10 +17,9 @@ from openecr.db import deployment as facts
 from openecr.db import schema
 from openecr.db.connection import Connection
 from openecr.db.engines import migrate_database, open_database
-from openecr.db.postgres import shown
 from openecr.db.schema import Reader, Table
 from openecr.db.snapshot import continue_keys, snapshot
-from openecr.settings import Settings
+from openecr.settings import Settings, without_secrets
 
 _ENGINES_OWN = frozenset(("forgotten", "last_commit", "object_hold"))
 """Tables that only mean something to the servers of their moment."""
@@ -69,7 +68,7 @@ async def move(source: Settings, target: Settings, settle: Callable[[Connection]
         await database.write(partial(_complete, settle=settle))
     finally:
         await database.close()
-    await _leave(source, shown(target.database or ""))
+    await _leave(source, without_secrets(target.database or ""))
     return Moved(len(tables), rows)
 
 

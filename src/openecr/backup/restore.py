@@ -79,6 +79,7 @@ async def restore(settings: Settings, blobs: RegionStores, folder: Folder, name:
     damaged = check_files(folder, name, manifest)
     if damaged:
         raise BackupRefused(f"the backup {name} is damaged: {damaged[0]}; use another with --at")
+    _require_known_columns(name, manifest)
     await asyncio.to_thread(migrate_database, settings, manifest.schema)
     database = await open_database(settings)
     try:
@@ -101,6 +102,17 @@ async def restore(settings: Settings, blobs: RegionStores, folder: Folder, name:
     finally:
         await database.close()
     return manifest
+
+
+def _require_known_columns(name: str, manifest: Manifest) -> None:
+    """A backup's columns become part of statements: only those that the schema has, each once."""
+    for table in schema.tables(migrations()[: manifest.schema]):
+        if f"{table.name}.jsonl" in manifest.files:
+            columns = manifest.columns.get(table.name, [])
+            if not columns or len(set(columns)) < len(columns) or not set(columns) <= set(table.columns):
+                raise BackupRefused(
+                    f"the backup {name} has columns of {table.name} that no openecr wrote; do not trust it"
+                )
 
 
 def begin(db: Connection, name: str) -> None:

@@ -9,7 +9,7 @@ from openecr.blobs.s3 import S3Store
 from openecr.blobs.s3_location import parse
 from openecr.blobs.store import STORE_NAME, BlobStore
 from openecr.data_dir import blobs_path
-from openecr.settings import Settings, SettingsError
+from openecr.settings import Settings, SettingsError, without_secrets
 
 
 def open_stores(settings: Settings, *, connected: bool = False) -> RegionStores:
@@ -33,7 +33,9 @@ def region_locations(settings: Settings) -> dict[str, str]:
     for text in settings.region_blobs:
         name, _, url = text.partition("=")
         if STORE_NAME.fullmatch(name) is None or not url:
-            raise SettingsError(f"'{text}' names no region's store; write it like eu-west-1=s3://bucket/prefix")
+            raise SettingsError(
+                f"'{without_secrets(text)}' names no region's store; write it like eu-west-1=s3://bucket/prefix"
+            )
         if name in found:
             raise SettingsError(f"there are two stores {name}; call the newer one {name}_2")
         found[name] = url
@@ -59,7 +61,7 @@ def _open(url: str, *, connected: bool) -> BlobStore:
         return store.connect() if connected else store
     if url.startswith("file:///"):
         return FilesystemStore(_folder(url))
-    raise SettingsError(f"'{url}' is no place for layers; give s3://bucket/prefix or file:///folder")
+    raise SettingsError(f"'{without_secrets(url)}' is no place for layers; give s3://bucket/prefix or file:///folder")
 
 
 def _folder(url: str) -> Path:

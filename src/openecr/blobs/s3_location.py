@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from openecr.settings import SettingsError
+from openecr.settings import SettingsError, without_secrets
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"(?:[A-Za-z0-9!_.*'()-]+/)*")
@@ -84,7 +84,7 @@ def parse(url: str) -> S3Location:
     bucket = parts.netloc
     if parts.scheme != "s3" or _BUCKET.fullmatch(bucket) is None:
         raise SettingsError(
-            f"'{url}' names no bucket; write it like s3://bucket/prefix?endpoint=https://s3.example.com"
+            f"'{without_secrets(url)}' names no bucket; write it like s3://bucket/prefix?endpoint=https://s3.example.com"
         )
     prefix = unquote(parts.path).strip("/")
     prefix = prefix + "/" if prefix else ""
@@ -136,8 +136,8 @@ def _endpoint(given: dict[str, str], key: str) -> str | None:
     if key not in given:
         return None
     parts = urlsplit(given[key])
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
-        raise SettingsError(f"{key}={given[key]} must be http(s)://host[:port], without a path")
     if parts.username is not None:
         raise SettingsError(f"{key}= holds no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        raise SettingsError(f"{key}={without_secrets(given[key])} must be http(s)://host[:port], without a path")
     return f"{parts.scheme}://{parts.netloc}"

@@ -20,7 +20,7 @@ from openecr.keyring import (
     ROOT_KEY_VARIABLE,
     SIGNS_AFTER_US,
     USES,
-    add_key,
+    add_wrapped,
     load_root_keys,
     opening_root,
     rewrap,
@@ -87,7 +87,7 @@ async def _listed(settings: Settings) -> list[str]:
 async def _rotated(settings: Settings, use: str) -> int:
     roots = load_root_keys(settings.data_dir, os.environ, create=False)
     async with composed(settings) as deployment:
-        return await deployment.database.write(lambda db: add_key(db, opening_root(db, *roots), use, db.clock_us()))
+        return await deployment.database.write(lambda db: add_wrapped(db, roots, use, db.clock_us()))
 
 
 async def _rotate_file(settings: Settings) -> None:

@@ -15,12 +15,11 @@ from openecr.cli import options
 from openecr.db import accounts, deployment, encrypting, integrity
 from openecr.db.connection import Connection
 from openecr.db.engines import open_database, require_schema
-from openecr.db.postgres import shown
 from openecr.encryption import PLAIN
 from openecr.processes import address, lock
 from openecr.services.ecr.garbage import EARLY_PURGE
 from openecr.services.ecr.integrity import scrub
-from openecr.settings import Settings
+from openecr.settings import Settings, without_secrets
 
 NOT_IN_FORCE = {
     "scanning": "no image is scanned yet: scanOnPush is stored and returned, no scan happens",
@@ -56,7 +55,9 @@ async def _gather(settings: Settings) -> dict[str, Any]:
         "started": _instant(running.started_us) if running else None,
         "workers": running.workers if running else 0,
         "pids": pids,
-        "database": str(directories.database_path(folder)) if settings.database is None else shown(settings.database),
+        "database": str(directories.database_path(folder))
+        if settings.database is None
+        else without_secrets(settings.database),
         "layers": locations(settings),
     }
     if settings.database is not None or directories.database_path(folder).exists():

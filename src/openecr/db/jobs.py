@@ -192,7 +192,7 @@ def list_expired(db: Connection, most: int) -> list[Job]:
 
 def revive(db: Connection, job_id: int) -> bool:
     """Owe dead work again, with all its attempts; False where no dead job has this id."""
-    found = db.row(f"SELECT {_COLUMNS} FROM job WHERE id = :id AND state = 'dead'", id=job_id)
+    found = db.locked_row("job", f"SELECT {_COLUMNS} FROM job WHERE id = :id AND state = 'dead'", id=job_id)
     if found is None:
         return False
     job = _record(found)
@@ -211,6 +211,8 @@ def revive(db: Connection, job_id: int) -> bool:
 
 def cancel(db: Connection, job_id: int) -> Literal["gone", "ending"] | None:
     """Give work up: it is gone where it did not run, else ending with its lease; None where no job has this id."""
+    # Held first: a worker that takes or settles it meanwhile must not make it look as if there were none.
+    db.locked_row("job", "SELECT id FROM job WHERE id = :id", id=job_id)
     if db.run("UPDATE job SET worker = 'cancelled' WHERE id = :id AND state = 'running'", id=job_id):
         return "ending"
     return "gone" if db.run("DELETE FROM job WHERE id = :id AND state <> 'running'", id=job_id) else None

@@ -34,9 +34,12 @@ class Alias:
 _COLUMNS = "k.id, k.arn, k.description, k.manager, k.state, k.created_us, k.deletion_us"
 
 
-def find(db: Connection, arn: str) -> Key | None:
-    """The key of an ARN; a deleted one is not there."""
-    found = db.row(f"SELECT {_COLUMNS} FROM kms_key k WHERE k.arn = :arn AND k.state <> 'Deleted'", arn=arn)
+_FIND = f"SELECT {_COLUMNS} FROM kms_key k WHERE k.arn = :arn AND k.state <> 'Deleted'"
+
+
+def find(db: Connection, arn: str, *, lock: bool = False) -> Key | None:
+    """The key of an ARN; a deleted one is not there. Locked, its state stays until this transaction ends."""
+    found = db.locked_row("k", _FIND, arn=arn) if lock else db.row(_FIND, arn=arn)
     return None if found is None else Key(*found)
 
 

@@ -222,12 +222,15 @@ def holders(db: Connection, registry_key: int, encryption_key: str, digest: byte
     return [row[0] for row in rows]
 
 
-def extend_promise(db: Connection, layer_key: int, promised_until_us: int) -> None:
-    """Promise a layer for longer."""
-    db.run(
-        "UPDATE layer SET promised_until_us = :until WHERE id = :key AND promised_until_us < :until",
-        key=layer_key,
-        until=promised_until_us,
+def extend_promise(db: Connection, layer_key: int, promised_until_us: int) -> bool:
+    """Promise a layer for longer; False where the link ended meanwhile."""
+    return bool(
+        db.run(
+            "UPDATE layer SET promised_until_us = CASE WHEN promised_until_us < :until THEN :until"
+            " ELSE promised_until_us END WHERE id = :key",
+            key=layer_key,
+            until=promised_until_us,
+        )
     )
 
 

@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import os
 import random
-import re
 import secrets
 import socket
 import threading
@@ -24,7 +23,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import psycopg
 import structlog
@@ -33,9 +31,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from openecr.db.connection import Connection, Database, DatabaseUnusable, Raced, Row
 from openecr.db.kept_rows import SETTLE_SECONDS, KeptRows
-from openecr.db.postgres_text import adapt, numbered
+from openecr.db.postgres_text import adapt, numbered, sentence_of
 from openecr.db.postgres_watch import Primary, Watch
 from openecr.errors import DatabaseAway, SerializationFailed, StorageFull
+from openecr.settings import without_secrets
 
 T = TypeVar("T")
 log = structlog.get_logger("openecr.db")
@@ -465,8 +464,15 @@ def connect(database: PostgresDatabase) -> tuple[PostgresConnection, _Session]:
 
 
 def each_host(url: str) -> list[str]:
-    """An address for each host that an address names: ``postgresql://host1,host2/name``."""
-    named = conninfo_to_dict(url)
+    """An address for each host that an address names: ``postgresql://host1,host2/name``.
+
+    Raises:
+        DatabaseUnusable: it is malformed.
+    """
+    try:
+        named = conninfo_to_dict(url)
+    except psycopg.Error as error:
+        raise DatabaseUnusable(f"the database cannot be used: {sentence_of(error)}; check --database") from None
     hosts = str(named.get("host", "")).split(",")
     if len(hosts) == 1:
         return [url]
@@ -478,29 +484,24 @@ def each_host(url: str) -> list[str]:
     ]
 
 
-def shown(url: str) -> str:
-    """A database's address without its password."""
-    url = re.sub(r"([?&]password=)[^&]*", r"\1***", url)
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@", 1)).geturl()
-
-
 def unusable(url: str, error: psycopg.Error) -> DatabaseUnusable:
     """Why a database cannot be used, without libpq's advice, and what helps."""
     if isinstance(error, pg.UndefinedTable):
-        return DatabaseUnusable(f"there is no registry in the database {shown(url)}; start one with: openecr serve")
-    told = " ".join(str(error).split()).removeprefix("connection failed: ")
+        return DatabaseUnusable(
+            f"there is no registry in the database {without_secrets(url)}; start one with: openecr serve"
+        )
+    told = sentence_of(error).removeprefix("connection failed: ")
     told = told.partition(" Is the server running")[0]
     remedy = "check --database, and that the server runs"
-    if "password" in told:
+    if error.sqlstate is None and isinstance(error, psycopg.ProgrammingError):
+        remedy = "check --database"
+    elif "password" in told:
         remedy = "set PGPASSWORD, or PGPASSFILE"
     elif "database" in told and "does not exist" in told:
         remedy = "make it with: createdb"
     elif "permission denied" in told:
         remedy = "let this role own the database"
-    return DatabaseUnusable(f"the database {shown(url)} cannot be used: {told}; {remedy}")
+    return DatabaseUnusable(f"the database {without_secrets(url)} cannot be used: {told}; {remedy}")
 
 
 def _kept_key(sql: str, params: dict[str, Any]) -> tuple[Any, ...]:

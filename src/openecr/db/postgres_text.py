@@ -4,6 +4,7 @@ import re
 from functools import cache
 from typing import Any
 
+import psycopg
 from psycopg.adapt import AdaptersMap
 from psycopg.types.numeric import Int8BinaryDumper, NumericBinaryLoader
 from psycopg.types.string import StrBinaryDumper
@@ -29,6 +30,14 @@ def numbered(sql: str) -> tuple[bytes, tuple[str, ...]]:
         return f"${names.index(found[1]) + 1}"
 
     return _PARAMETER.sub(place, sql).encode(), tuple(names)
+
+
+def sentence_of(error: BaseException) -> str:
+    """What an error of the database says, in one line; what is wrong with an address is not quoted from it: libpq shows
+    the whole address, and its password."""
+    if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
+        return "its address is malformed (characters like / @ : % in a password are written as %2F %40 %3A %25)"
+    return " ".join(str(error).split())
 
 
 def render(text: str) -> str:

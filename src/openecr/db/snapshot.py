@@ -8,7 +8,7 @@ import psycopg
 
 from openecr.data_dir import database_path
 from openecr.db.connection import Connection, DatabaseUnusable, Row
-from openecr.db.postgres_text import adapt, numbered
+from openecr.db.postgres_text import adapt, numbered, sentence_of
 from openecr.db.schema import Reader, Table
 from openecr.db.sqlite import SqliteConnection
 from openecr.settings import Settings
@@ -37,8 +37,7 @@ def snapshot(settings: Settings) -> Iterator[Reader]:
             raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield _PostgresSnapshot(raw)
     except psycopg.Error as error:
-        told = " ".join(str(error).split())
-        raise DatabaseUnusable(f"the database stopped answering: {told}; try again") from None
+        raise DatabaseUnusable(f"the database stopped answering: {sentence_of(error)}; try again") from None
 
 
 class _PostgresSnapshot:

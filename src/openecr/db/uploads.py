@@ -1,9 +1,10 @@
 """Uploads: where each stands, who may append, and the objects left behind."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from openecr.db import holds
-from openecr.db.connection import Connection
+from openecr.db.connection import Connection, Raced
 from openecr.names import RegistryName
 
 
@@ -59,17 +60,25 @@ def insert(
     )
 
 
-def find(db: Connection, registry: RegistryName, name: str, upload_id: str) -> Upload | None:
-    """An upload of this repository; another repository's id finds nothing."""
-    found = db.row(
-        f"SELECT {_COLUMNS} FROM upload u JOIN repository r ON r.id = u.repository_key"
-        " JOIN registry g ON g.id = r.registry_key WHERE u.upload_id = :upload_id AND r.name = :name"
-        " AND g.account_id = :account_id AND g.region = :region",
-        upload_id=upload_id,
-        name=name,
-        account_id=registry.account_id,
-        region=registry.region,
-    )
+_FIND = (
+    f"SELECT {_COLUMNS} FROM upload u JOIN repository r ON r.id = u.repository_key"
+    " JOIN registry g ON g.id = r.registry_key WHERE u.upload_id = :upload_id AND r.name = :name"
+    " AND g.account_id = :account_id AND g.region = :region"
+)
+
+
+def find(db: Connection, registry: RegistryName, name: str, upload_id: str, *, lock: bool = False) -> Upload | None:
+    """An upload of this repository; another repository's id finds nothing.
+
+    Locked, nobody continues, completes, cancels or expires it until this transaction ends.
+    """
+    wanted: dict[str, Any] = {
+        "upload_id": upload_id,
+        "name": name,
+        "account_id": registry.account_id,
+        "region": registry.region,
+    }
+    found = db.locked_row("u", _FIND, **wanted) if lock else db.row(_FIND, **wanted)
     return None if found is None else Upload(*found)
 
 
@@ -179,14 +188,20 @@ def has_short_segment(db: Connection, upload: Upload, least_bytes: int) -> bool:
 
 
 def delete(db: Connection, upload_key: int) -> None:
-    """End an upload; its object is a blob's now, or was discarded."""
+    """End an upload; its object is a blob's now, or was discarded.
+
+    Raises:
+        Raced: another transaction ended it meanwhile, and decided what becomes of its object.
+    """
     db.run("DELETE FROM upload_segment WHERE upload_key = :key", key=upload_key)
-    db.run("DELETE FROM upload WHERE id = :key", key=upload_key)
+    if not db.run("DELETE FROM upload WHERE id = :key", key=upload_key):
+        raise Raced
 
 
 def of_repository(db: Connection, repository_key: int, most: int) -> list[tuple[int, str]]:
-    """(upload key, object id) of up to ``most`` open uploads of a repository."""
-    rows = db.rows(
+    """(upload key, object id) of up to ``most`` open uploads of a repository that nobody is at, held."""
+    rows = db.free_rows(
+        "upload",
         "SELECT id, object_id FROM upload WHERE repository_key = :key ORDER BY id LIMIT :most",
         key=repository_key,
         most=most,
@@ -195,8 +210,9 @@ def of_repository(db: Connection, repository_key: int, most: int) -> list[tuple[
 
 
 def untouched_since(db: Connection, before_us: int, now_us: int, most: int) -> list[tuple[int, str]]:
-    """(upload key, object id) of uploads that nobody continued and nobody is writing to."""
-    rows = db.rows(
+    """(upload key, object id) of uploads that nobody continued and nobody is writing to, held."""
+    rows = db.free_rows(
+        "upload",
         "SELECT id, object_id FROM upload WHERE touched_us < :before_us AND lease_until_us < :now_us"
         " ORDER BY touched_us LIMIT :most",
         before_us=before_us,

@@ -158,6 +158,7 @@ def _index(source: Source) -> list[dict[str, Any]]:
 def _root(item: dict[str, Any]) -> Descriptor:
     text, size, media_type = item.get("digest"), item.get("size"), item.get("mediaType")
     digest = Digest.parse(text) if isinstance(text, str) else None
-    if digest is None or not isinstance(size, int) or isinstance(size, bool) or media_type not in MANIFEST_TYPES:
+    is_manifest = isinstance(media_type, str) and media_type in MANIFEST_TYPES
+    if digest is None or not isinstance(size, int) or isinstance(size, bool) or not is_manifest:
         raise LayoutRefused("index.json names something that is no image or index; give an OCI image layout")
     return Descriptor(digest, str(media_type), size)

@@ -35,6 +35,7 @@ def leave(data_dir: Path, server: RunningServer) -> None:
     """Write the address, whole or not at all."""
     path = address_path(data_dir)
     part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)  # one that is left there would keep its own mode
     part.touch(mode=0o600)  # the address of a database may carry a password
     part.write_text(json.dumps(asdict(server), indent=2) + "\n")
     os.replace(part, path)

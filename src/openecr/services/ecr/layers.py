@@ -58,8 +58,7 @@ def _promise(
     kept: dict[Digest, Told] = {}
     for digest in digests:
         layer = layers.find(call.db, repository.key, digest.stored, now_us)
-        if layer is not None:
-            layers.extend_promise(call.db, layer.key, promised_until_us(call))
+        if layer is not None and layers.extend_promise(call.db, layer.key, promised_until_us(call)):
             kept[digest] = _told(call, layer)
     return kept
 

@@ -13,19 +13,19 @@ _GRACE_US = 3600 * 1_000_000
 
 async def expire_uploads(database: Database, settings: Settings) -> int:
     """End uploads that nobody continued in time, in bounded batches; how many."""
-
-    def expire(db: Connection) -> int:
-        now_us = db.clock_us()
-        due = uploads.untouched_since(db, now_us - settings.upload_expiry_seconds * 1_000_000, now_us, _BATCH)
-        for key, object_id in due:
-            uploads.discard_object(db, object_id, now_us + _GRACE_US)
-            uploads.delete(db, key)
-        return len(due)
-
     total = 0
-    while ended := await database.write(expire):
+    while ended := await database.write(lambda db: expire_some(db, settings, db.clock_us())):
         total += ended
     return total
+
+
+def expire_some(db: Connection, settings: Settings, now_us: int) -> int:
+    """End a batch of the uploads whose time is over; how many."""
+    due = uploads.untouched_since(db, now_us - settings.upload_expiry_seconds * 1_000_000, now_us, _BATCH)
+    for key, object_id in due:
+        uploads.discard_object(db, object_id, now_us + _GRACE_US)
+        uploads.delete(db, key)
+    return len(due)
 
 
 async def delete_discarded_objects(database: Database, blobs: BlobStore) -> int:

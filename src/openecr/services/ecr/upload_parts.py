@@ -34,12 +34,19 @@ class _Hashers:
     def __init__(self) -> None:
         self._states: OrderedDict[str, tuple[int, _Hash]] = OrderedDict()
 
-    def take(self, object_id: str, offset_bytes: int) -> "_Hash | None":
-        """The state after exactly ``offset_bytes`` bytes of the object; a new object's is known."""
+    def take(self, object_id: str, offset_bytes: int, sha256: bytes | None) -> "_Hash | None":
+        """The state after exactly ``offset_bytes`` bytes of the object; a new object's is known.
+
+        Args:
+            sha256: what the upload's row says of these bytes: other workers may have taken some back and written more,
+                so that an offset alone does not say that they are the same.
+        """
         if offset_bytes == 0:
             return hashlib.sha256()
         kept = self._states.pop(object_id, None)
-        return kept[1] if kept is not None and kept[0] == offset_bytes else None
+        if kept is None or kept[0] != offset_bytes or kept[1].digest() != sha256:
+            return None
+        return kept[1]
 
     def keep(self, object_id: str, offset_bytes: int, state: "_Hash") -> None:
         """Remember a state for the upload's next request."""
@@ -64,6 +71,8 @@ class _Lease:
     holder: str
     offset_bytes: int
     data_key: bytes | None
+    sha256: bytes | None
+    """Of the bytes before the offset, where it is known."""
     lost_bytes: int
     """How many bytes that were counted are gone with the server that held them."""
 
@@ -91,7 +100,9 @@ def _lease(
     until_us = now_us + LEASE_US
     if not uploads.take_lease(call.db, upload, holder, until_us, now_us, object_id=object_id, kept_bytes=kept_bytes):
         raise UploadBusy(upload_id=upload_id)
-    return _Lease(upload.key, object_id, holder, kept_bytes, upload.data_key, upload.offset_bytes - kept_bytes)
+    lost_bytes = upload.offset_bytes - kept_bytes
+    sha256 = None if lost_bytes else upload.sha256
+    return _Lease(upload.key, object_id, holder, kept_bytes, upload.data_key, sha256, lost_bytes)
 
 
 @decision("ecr:UploadLayerPart", writes=True)
@@ -145,7 +156,7 @@ async def append(
     """
     target = {"repository_name": repository_name, "upload_id": upload_id, "registry_id": registry_id}
     lease = await _win_lease(moving, target, first_byte)
-    hasher = hashers.take(lease.object_id, lease.offset_bytes)
+    hasher = hashers.take(lease.object_id, lease.offset_bytes, lease.sha256)
     renewal = asyncio.create_task(_keep_lease(moving, lease))
     account_id = registry_id or moving.origin.registry.account_id
     size_bytes = 0

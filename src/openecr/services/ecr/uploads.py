@@ -86,10 +86,11 @@ def cancel(call: Call, *, repository_name: str, upload_id: str, registry_id: str
 
 
 def require_upload(call: Call, repository_name: str, upload_id: str, registry_id: str | None) -> Upload:
-    """An open upload of this repository and this principal; anyone else's is not there."""
+    """An open upload of this repository and this principal; anyone else's is not there. Held where the call writes:
+    what becomes of its object is decided once."""
     require(call, repository_name, registry_id, lock=False)
     registry = call.registry(registry_id)
-    upload = uploads.find(call.db, registry, repository_name, upload_id)
+    upload = uploads.find(call.db, registry, repository_name, upload_id, lock=call.writes)
     expired_us = call.db.clock_us() - call.settings.upload_expiry_seconds * 1_000_000
     if upload is None or upload.principal_key != call.caller.principal_key or upload.touched_us < expired_us:
         raise UploadNotFound(upload_id=upload_id, repository=repository_name, registry_id=registry.account_id)

@@ -3,7 +3,7 @@
 from openecr.access.decision import decide
 from openecr.call import Call
 from openecr.db import kms
-from openecr.db.connection import Connection
+from openecr.db.connection import Connection, Raced
 from openecr.encryption import require_usable
 from openecr.errors import AccessDenied, KeyNotFound, KmsRefused
 from openecr.keyring import Keyring
@@ -41,9 +41,14 @@ def key_for_repository(call: Call, name: str | None) -> str:
 
 
 def managed_key(db: Connection, keyring: Keyring, owner: RegistryName, now_us: int) -> kms.Key:
-    """The key that AWS manages for ECR in an account and region, made at its first use."""
+    """The key that AWS manages for ECR in an account and region, made at its first use.
+
+    Raises:
+        Raced: another transaction made it meanwhile.
+    """
     found = kms.find_by_alias(db, owner, MANAGED_ALIAS)
     if found is None:
         found = keys.make(db, keyring, owner, kms.AWS_MANAGED, _MANAGED_ABOUT, now_us)
-        kms.insert_alias(db, owner, MANAGED_ALIAS, found.key, now_us)
+        if not kms.insert_alias(db, owner, MANAGED_ALIAS, found.key, now_us):
+            raise Raced
     return found

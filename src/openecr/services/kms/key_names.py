@@ -38,7 +38,7 @@ def key_resource(registry: RegistryName, arguments: Mapping[str, Any]) -> list[s
 
 
 def find(call: Call, name: str, *, aliases: bool) -> kms.Key:
-    """The key of a name.
+    """The key of a name; one that is named directly by a call that writes is held, so that its state stays.
 
     Args:
         aliases: whether an alias or its ARN will do; most operations take a key id or a key's ARN only.
@@ -62,7 +62,7 @@ def find(call: Call, name: str, *, aliases: bool) -> kms.Key:
         return found
     if not _KEY_ID.fullmatch(resource.removeprefix("key/")):
         raise KeyNotFound(message=f"Invalid keyId '{name}'")
-    found = kms.find(call.db, full)
+    found = kms.find(call.db, full, lock=call.writes and not aliases)
     if found is None:
         raise KeyNotFound(message=f"Key '{full}' does not exist")
     return found

@@ -110,7 +110,7 @@ async def quarantine(deployment: Deployment, blob: StoredBlob, finding: Finding)
 
 
 class _Healed(Exception):
-    """A push, or another repair, put sound bytes there before."""
+    """A push, or another repair, put sound bytes there before, or these came too late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,10 @@ class _Source:
 
 
 async def repair(deployment: Deployment, blob: StoredBlob, fetch_elsewhere: FetchElsewhere | None = None) -> str | None:
-    """Find a quarantined blob's bytes again; where from, or None where nobody has them."""
+    """Find a quarantined blob's bytes again; where from, or None where nobody has them, or its KMS key may not be used
+    now: what nobody can read is not told to be sound."""
+    if not await is_readable(deployment, blob):
+        return None
     if await examine(deployment, blob, hashes=True) is None:
         await deployment.database.write(partial(integrity.lift_quarantine, key=blob.key))
         return "its own object is sound again"
@@ -141,18 +144,33 @@ async def _sources(
         )
         for key in keys:
             other = await deployment.database.read(partial(integrity.blob, key=key))
-            if other is not None:
-                store = await plain_store(deployment, other)
+            store = None if other is None else await _readable(deployment, other.data_key)
+            if other is not None and store is not None:
                 pieces = store.read(other.object_id, 0, other.size_bytes)
                 yield _Source(f"copied from object {other.object_id}, which has the same digest", pieces)
     sha256 = next((Digest(item) for item in blob.digests if Digest(item).algorithm == "sha256"), None)
     if sha256 is not None:
         find = partial(integrity.uploads_of_size, raw_sha256=sha256.stored[1:], size_bytes=blob.size_bytes)
         for object_id, data_key in await deployment.database.read(find):
-            store = await deployment.store_of(data_key)
+            store = await _readable(deployment, data_key)
+            if store is None:
+                continue
             yield _Source("copied from an open upload", store.read(object_id, 0, blob.size_bytes))
     if fetch_elsewhere is not None and (fetched := await fetch_elsewhere(blob)) is not None:
         yield _Source("fetched from elsewhere", fetched)
+
+
+async def is_readable(deployment: Deployment, blob: StoredBlob) -> bool:
+    """Whether openecr can read a blob now: its KMS key, where it has one, may be used."""
+    return await _readable(deployment, blob.data_key) is not None
+
+
+async def _readable(deployment: Deployment, data_key: bytes | None) -> BlobStore | None:
+    """The store to read an object with; None where its KMS key may not be used now."""
+    try:
+        return await deployment.store_of(data_key)
+    except KmsRefused:
+        return None
 
 
 async def _take(deployment: Deployment, blob: StoredBlob, pieces: AsyncIterator[bytes]) -> bool:
@@ -183,7 +201,8 @@ def _replace(db: Connection, blob: StoredBlob, object_id: str, data_key: DataKey
     now = integrity.blob(db, blob.key)
     if now is None or now.object_id != blob.object_id or not now.digests:
         raise _Healed
-    uploads.forget_object(db, object_id)
+    if not uploads.keep_object(db, object_id):
+        raise _Healed  # the copy took so long that it is about to be deleted
     sound = layers.insert_blob(
         db,
         registry_key=blob.registry_key,

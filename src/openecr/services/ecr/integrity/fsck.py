@@ -167,9 +167,9 @@ class Pass:
             self._seen_sound = True
             return
         if finding is None:
-            finding = Finding(
-                Kind.BLOB_QUARANTINED, blobs.name_of(blob), "it is quarantined, and its object looks sound"
-            )
+            is_readable = await blobs.is_readable(self.deployment, blob)
+            looks = "looks sound" if is_readable else "cannot be read while its KMS key may not be used"
+            finding = Finding(Kind.BLOB_QUARANTINED, blobs.name_of(blob), f"it is quarantined, and its object {looks}")
         if finding.kind is not Kind.BLOB_MISSING or self._seen_sound:
             async for told in self._damaged(blob, finding):
                 yield told
