@@ -11,7 +11,7 @@ from openecr.backup.folder import BackupRefused, Folder
 from openecr.data_dir import database_path
 from openecr.db.connection import DatabaseUnusable
 from openecr.db.migrations import migrations
-from openecr.db.postgres import unusable
+from openecr.db.postgres_address import unusable
 from openecr.keyring import root_key_path
 from openecr.settings import without_secrets
 from tests.postgres import Cluster

@@ -8,7 +8,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from openecr.db.kept_rows import KeptRows
-from openecr.db.postgres import each_host
+from openecr.db.postgres_address import each_host
 from openecr.db.postgres_watch import NotPrimary, Primary, Watch
 
 

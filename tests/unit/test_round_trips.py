@@ -15,7 +15,7 @@ from openecr.db import images, layers, registries, repositories
 from openecr.db.connection import Connection
 from openecr.db.engines import open_database
 from openecr.db.migrations import migrate_postgres
-from openecr.db.postgres import _Session
+from openecr.db.postgres_session import Session
 from openecr.keyring import Keyring
 from openecr.names import Digest, RegistryName
 from openecr.processes.prepare import create_account
@@ -78,21 +78,21 @@ def fill(db: Connection) -> str:
 def trips(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the sessions of decisions send, the watch's own looks left out."""
     sent: list[str] = []
-    execute = _Session.execute
+    execute = Session.execute
 
-    def counted(self: _Session, sql: str, params: dict[str, Any]) -> Any:
+    def counted(self: Session, sql: str, params: dict[str, Any]) -> Any:
         if "forgotten" not in sql and "pg_is_in_recovery" not in sql:
             sent.append(sql)
         return execute(self, sql, params)
 
-    begin_read = _Session.begin_read
+    begin_read = Session.begin_read
 
-    def begun(self: _Session) -> None:
+    def begun(self: Session) -> None:
         sent.append("BEGIN")
         begin_read(self)
 
-    monkeypatch.setattr(_Session, "execute", counted)
-    monkeypatch.setattr(_Session, "begin_read", begun)
+    monkeypatch.setattr(Session, "execute", counted)
+    monkeypatch.setattr(Session, "begin_read", begun)
     monkeypatch.setattr("openecr.db.kept_rows.LEASE_SECONDS", 60.0)  # a stalled machine is not what is tested
     return sent
 

@@ -13,10 +13,7 @@ was not written down before a crash is given out again.)
 
 import asyncio
 import contextlib
-import os
 import random
-import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -27,14 +24,13 @@ from typing import Any, TypeVar
 import psycopg
 import structlog
 from psycopg import errors as pg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from openecr.db.connection import Connection, Database, DatabaseUnusable, Raced, Row
 from openecr.db.kept_rows import SETTLE_SECONDS, KeptRows
-from openecr.db.postgres_text import adapt, numbered, sentence_of
+from openecr.db.postgres_address import each_host, unusable
+from openecr.db.postgres_session import Session
 from openecr.db.postgres_watch import Primary, Watch
-from openecr.errors import DatabaseAway, SerializationFailed, StorageFull
-from openecr.settings import without_secrets
+from openecr.errors import DatabaseAway, StorageFull
 
 T = TypeVar("T")
 log = structlog.get_logger("openecr.db")
@@ -47,22 +43,6 @@ FATE_SECONDS = 25.0
 """How long the end of a transaction is asked for whose commit was cut; the server ends an idle one sooner."""
 _MOST_RACES = 10
 _STUCK_SECONDS = 30.0
-_BEGIN_WRITE = (
-    "BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '30s';"
-    " SET LOCAL idle_in_transaction_session_timeout = '15s';"
-    " INSERT INTO last_commit (session, number, committed_us) VALUES ('{session}', {number}, {now_us})"
-    " ON CONFLICT (session) DO UPDATE SET number = excluded.number, committed_us = excluded.committed_us"
-)
-_BEGIN_READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s'"
-_KEEPALIVE: dict[str, Any] = {
-    "connect_timeout": 4,
-    "keepalives": 1,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 12_000,
-}
-
 _RACED = (
     pg.SerializationFailure,
     pg.DeadlockDetected,
@@ -91,7 +71,7 @@ class Cold(Exception):
 class PostgresConnection:
     """An open transaction, or a read without one."""
 
-    def __init__(self, session: "_Session", database: "PostgresDatabase", *, writes: bool = False) -> None:
+    def __init__(self, session: "Session", database: "PostgresDatabase", *, writes: bool = False) -> None:
         self._session = session
         self._database = database
         self._writes = writes
@@ -176,73 +156,6 @@ class _WarmConnection:
         return self._database.clock_us()
 
 
-class _Session:
-    """One thread's connection."""
-
-    def __init__(self, url: str, primary: Primary, *, prepares: bool) -> None:
-        self._raw = psycopg.connect(url, autocommit=True, **_KEEPALIVE)
-        try:
-            adapt(self._raw.adapters)
-            self._cursor = psycopg.RawCursor(self._raw)
-            self._cursor.format = psycopg.pq.Format.BINARY
-            self._script = psycopg.RawCursor(self._raw)
-            """Several statements in one round trip; PostgreSQL answers those in text only."""
-            backend_pid = primary.require(self._raw)
-            # A pooler tells a number of its own. Behind one in transaction mode a prepared statement may be met on a
-            # connection where another client's bears its name, and do that one's work.
-            self.is_pooled = backend_pid != self._raw.info.backend_pid
-            self._raw.prepare_threshold = 1 if prepares and not self.is_pooled else None
-        except BaseException:
-            self._raw.close()
-            raise
-        self.busy_since: float | None = None
-        self.id = secrets.token_hex(16)
-        self.number = 0
-        """Of the last transaction that was begun to write."""
-
-    def execute(self, sql: str, params: dict[str, Any]) -> psycopg.RawCursor[Row]:
-        """Run a portable text."""
-        text, names = numbered(sql)
-        try:
-            return self._cursor.execute(text, [params[name] for name in names])
-        except pg.CharacterNotInRepertoire:
-            raise SerializationFailed(message="A text must not contain the character U+0000") from None
-
-    def begin_write(self, now_us: int) -> None:
-        """Begin a transaction that leaves its number."""
-        self.number += 1
-        script = _BEGIN_WRITE.format(session=self.id, number=self.number, now_us=now_us)
-        self._script.execute(script.encode(), prepare=False)
-
-    def begin_read(self) -> None:
-        """Begin a read of one snapshot."""
-        self._script.execute(_BEGIN_READ, prepare=False)
-
-    def end(self, *, commit: bool) -> None:
-        """End the transaction."""
-        self._script.execute(b"COMMIT" if commit else b"ROLLBACK", prepare=False)
-
-    def last_commit_of(self, session_id: str) -> int:
-        """The number of the last transaction that a connection committed; waits for one that has not ended."""
-        self._script.execute(b"BEGIN; SET LOCAL lock_timeout = '5s'", prepare=False)
-        found = self._cursor.execute(
-            b"SELECT number FROM last_commit WHERE session = $1 FOR UPDATE", [session_id]
-        ).fetchone()
-        # The row lock's own commit waits for the synchronous standby, which the cut one may not have done.
-        self.end(commit=True)
-        return 0 if found is None else int(found[0])
-
-    def cut(self) -> None:
-        """Break the connection from another thread: whoever waits on it is told at once."""
-        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._raw.fileno())) as line:
-            line.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Let go."""
-        with contextlib.suppress(psycopg.Error):
-            self._raw.close()
-
-
 class PostgresDatabase:
     """One process's view of the shared database."""
 
@@ -253,7 +166,7 @@ class PostgresDatabase:
         self._clock_offset_us = clock_offset_us
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="openecr-database")
         self._mine = threading.local()
-        self._sessions: set[_Session] = set()
+        self._sessions: set[Session] = set()
         self._closed = False
         self._away_since: float | None = None
         self.kept = KeptRows()
@@ -312,7 +225,7 @@ class PostgresDatabase:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _read(self, decide: Callable[[Connection], T], *, consistent: bool) -> T:
-        def once(session: _Session) -> T:
+        def once(session: Session) -> T:
             if not consistent:
                 return decide(PostgresConnection(session, self))
             session.begin_read()
@@ -335,7 +248,7 @@ class PostgresDatabase:
                 time.sleep(random.uniform(0.001, 0.01) * (race + 1))  # noqa: S311 - spreads racers, guards nothing
         raise AssertionError("unreachable")
 
-    def _transact(self, session: _Session, decide: Callable[[Connection], T]) -> tuple[T, bool]:
+    def _transact(self, session: Session, decide: Callable[[Connection], T]) -> tuple[T, bool]:
         session.begin_write(self.clock_us())
         connection = PostgresConnection(session, self, writes=True)
         result = decide(connection)
@@ -363,11 +276,11 @@ class PostgresDatabase:
                     raise DatabaseAway from error
             time.sleep(0.1)
 
-    def _again_where_away(self, work: Callable[[_Session], T]) -> T:
+    def _again_where_away(self, work: Callable[[Session], T]) -> T:
         """Run on this thread's connection, again on a new one where it breaks, for as long as the client waits."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            session: _Session | None = None
+            session: Session | None = None
             try:
                 session = self._session()
                 session.busy_since = time.monotonic()
@@ -403,8 +316,8 @@ class PostgresDatabase:
             self._away_since = now
         return not self._closed and now < min(deadline, self._away_since + PATIENCE_SECONDS)
 
-    def _session(self) -> _Session:
-        session: _Session | None = getattr(self._mine, "session", None)
+    def _session(self) -> Session:
+        session: Session | None = getattr(self._mine, "session", None)
         if session is None:
             if self._watch.unseen_seconds() > _GIVEN_UP_SECONDS:
                 raise DatabaseAway  # one thread tries to reach it, and nobody queues up behind others that do
@@ -412,7 +325,7 @@ class PostgresDatabase:
             self._sessions.add(session)
         return session
 
-    def connect_session(self) -> _Session:
+    def connect_session(self) -> Session:
         """A connection of its own thread, to the first host that is the newest primary; the next one begins there.
 
         libpq would take any host that accepts writes, an old primary that came back too.
@@ -420,7 +333,7 @@ class PostgresDatabase:
         addresses = self._addresses
         for number, address in enumerate(addresses):
             try:
-                session = _Session(address, self._primary, prepares=self._prepares)
+                session = Session(address, self._primary, prepares=self._prepares)
             except psycopg.OperationalError:
                 if number == len(addresses) - 1:
                     raise
@@ -433,7 +346,7 @@ class PostgresDatabase:
                 return session
         raise AssertionError("unreachable")
 
-    def _roll_back(self, session: _Session | None) -> None:
+    def _roll_back(self, session: Session | None) -> None:
         try:
             if session is not None:
                 session.end(commit=False)
@@ -442,7 +355,7 @@ class PostgresDatabase:
             self._drop_session()
 
     def _drop_session(self) -> None:
-        session: _Session | None = getattr(self._mine, "session", None)
+        session: Session | None = getattr(self._mine, "session", None)
         if session is not None:
             self._mine.session = None
             self._sessions.discard(session)
@@ -457,51 +370,10 @@ class PostgresDatabase:
                 session.cut()
 
 
-def connect(database: PostgresDatabase) -> tuple[PostgresConnection, _Session]:
+def connect(database: PostgresDatabase) -> tuple[PostgresConnection, Session]:
     """A connection of one's own on which every statement is committed alone, and what closes it."""
     session = database.connect_session()
     return PostgresConnection(session, database), session
-
-
-def each_host(url: str) -> list[str]:
-    """An address for each host that an address names: ``postgresql://host1,host2/name``.
-
-    Raises:
-        DatabaseUnusable: it is malformed.
-    """
-    try:
-        named = conninfo_to_dict(url)
-    except psycopg.Error as error:
-        raise DatabaseUnusable(f"the database cannot be used: {sentence_of(error)}; check --database") from None
-    hosts = str(named.get("host", "")).split(",")
-    if len(hosts) == 1:
-        return [url]
-    ports = str(named.get("port", "")).split(",")
-    ports = ports if len(ports) == len(hosts) else ports * len(hosts)
-    return [
-        make_conninfo("", **(named | {"host": host, "port": port or None}))
-        for host, port in zip(hosts, ports, strict=True)
-    ]
-
-
-def unusable(url: str, error: psycopg.Error) -> DatabaseUnusable:
-    """Why a database cannot be used, without libpq's advice, and what helps."""
-    if isinstance(error, pg.UndefinedTable):
-        return DatabaseUnusable(
-            f"there is no registry in the database {without_secrets(url)}; start one with: openecr serve"
-        )
-    told = sentence_of(error).removeprefix("connection failed: ")
-    told = told.partition(" Is the server running")[0]
-    remedy = "check --database, and that the server runs"
-    if error.sqlstate is None and isinstance(error, psycopg.ProgrammingError):
-        remedy = "check --database"
-    elif "password" in told:
-        remedy = "set PGPASSWORD, or PGPASSFILE"
-    elif "database" in told and "does not exist" in told:
-        remedy = "make it with: createdb"
-    elif "permission denied" in told:
-        remedy = "let this role own the database"
-    return DatabaseUnusable(f"the database {without_secrets(url)} cannot be used: {told}; {remedy}")
 
 
 def _kept_key(sql: str, params: dict[str, Any]) -> tuple[Any, ...]:

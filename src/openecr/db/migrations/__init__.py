@@ -17,7 +17,7 @@ import psycopg
 
 from openecr.db import postgres_text
 from openecr.db.connection import DatabaseUnusable
-from openecr.db.postgres import unusable
+from openecr.db.postgres_address import unusable
 from openecr.db.sqlite import SqliteConnection, write_lock_path
 
 SQLITE_WORDS = {
