@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.object_store import ObjectStore, running_store
+from tests.places import PLACES, running_on
 from tests.postgres import Cluster, running_cluster
-from tests.running import OTHER_ACCOUNT, Server, free_port, running
+from tests.running import Server, free_port
 
 _numbers = count(1)
 
@@ -31,21 +32,11 @@ def postgres() -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql", "postgresql-s3"])
+@pytest.fixture(scope="session", params=PLACES)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server with two workers and two accounts for all tests that only need a registry, on each place for metadata
     and layers; each test uses its own repositories."""
-    database = None
-    flags: tuple[str, ...] = ("--workers", "2")
-    variables: dict[str, str] = {}
-    if request.param != "sqlite":
-        database = request.getfixturevalue("postgres").create_database()
-    if request.param == "postgresql-s3":
-        store: ObjectStore = request.getfixturevalue("object_store")
-        flags += ("--blobs", store.url(store.new_bucket()))
-        variables = store.credentials
-    folder = tmp_path_factory.mktemp("openecr")
-    with running(folder, *flags, accounts=(OTHER_ACCOUNT,), database=database, variables=variables) as started:
+    with running_on(request.param, request, tmp_path_factory) as started:
         yield started
 
 
@@ -66,3 +57,9 @@ def bucket(object_store: ObjectStore) -> str:
 def repository_name() -> str:
     """A repository name that no other test uses."""
     return f"test/repository-{next(_numbers)}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs real clients comes last: pytest gathers by server first, which would put it in the middle."""
+    items.sort(key=lambda item: "e2e" in item.path.parts)
