@@ -7,11 +7,7 @@ from tests.e2e.images import push_busybox, push_two_platforms
 from tests.e2e.repositories import Repository
 from tests.e2e.shell import Shell
 from tests.registry_client import RegistryClient
-from tests.running import Server, openecr
-
-
-def _openecr(server: Server, *arguments: str | Path) -> None:
-    openecr(*map(str, arguments), "--data-dir", str(server.data_dir))
+from tests.running import Server
 
 
 def test_skopeo_reads_an_export(
@@ -19,8 +15,8 @@ def test_skopeo_reads_an_export(
 ) -> None:
     digest = push_busybox(registry, repository.name, "v1", "one")
     index, _ = push_two_platforms(registry, repository.name, "all")
-    _openecr(server, "export", repository.name, "--to", tmp_path / "layout")
-    _openecr(server, "export", f"{repository.name}:v1", "--to", tmp_path / "one.tar")
+    server.command("export", repository.name, "--to", f"{tmp_path}/layout")
+    server.command("export", f"{repository.name}:v1", "--to", f"{tmp_path}/one.tar")
 
     seen = containers_shell.run("skopeo", "inspect", "--format", "{{.Digest}}", f"oci:{tmp_path}/layout:v1")
     assert seen.strip() == digest
@@ -49,8 +45,8 @@ def test_openecr_reads_what_skopeo_wrote(
         "skopeo", "copy", "--all", *plain, f"docker://{source.reference}:all", f"oci-archive:{tmp_path}/all.tar:all"
     )
 
-    _openecr(server, "import", tmp_path / "layout", "--to", target.name)
-    _openecr(server, "import", tmp_path / "all.tar", "--to", target.name)
+    server.command("import", f"{tmp_path}/layout", "--to", target.name)
+    server.command("import", f"{tmp_path}/all.tar", "--to", target.name)
 
     assert target.tags() == {"v1", "all"}
     assert target.digest("v1") == source.digest("v1")
