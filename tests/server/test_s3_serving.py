@@ -120,17 +120,6 @@ class TestWhereAClientIsSent:
         assert fetch(url, Range="bytes=8-14") == (206, b"openecr")
         assert object_id_of(s3_server, digest).startswith(f"{region}.")
 
-    def test_bytes_that_openecr_encrypted(self, s3_server: Server) -> None:
-        digest = self.pushed(s3_server, "sent/encrypted", b"as if encrypted")
-        assert execute(
-            s3_server.data_dir,
-            "UPDATE blob SET cipher = 'AES256' WHERE object_id = ? RETURNING 1",
-            (object_id_of(s3_server, digest),),
-        )
-        path, url = self.locations(s3_server, "sent/encrypted", digest)
-        assert path.startswith("/layers/")
-        assert url.startswith(f"{s3_server.url}/layers/")
-
     def test_a_head_is_answered_by_openecr(self, s3_server: Server) -> None:
         digest = self.pushed(s3_server, "sent/head", b"asked for")
         client = RegistryClient(s3_server.port, s3_server.password())
