@@ -21,7 +21,7 @@ SHORT = {"OPENECR_PROMISE_SECONDS": "1", "OPENECR_LAYER_URL_SECONDS": "1", "OPEN
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    with running(tmp_path, "--workers", "1", accounts=(OTHER_ACCOUNT,)) as started:
+    with running(tmp_path, "--workers", "1", "--encryption", "storage", accounts=(OTHER_ACCOUNT,)) as started:
         yield started
 
 
@@ -30,7 +30,7 @@ def short_lived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ser
     """A server whose promises, URLs and trash end at once."""
     for name, value in SHORT.items():
         monkeypatch.setenv(name, value)
-    with running(tmp_path, "--workers", "1") as started:
+    with running(tmp_path, "--workers", "1", "--encryption", "storage") as started:
         yield started
 
 
