@@ -150,7 +150,7 @@ def test_every_column_adds_up_over_accounts_regions_trash_and_what_is_in_no_imag
     assert sums["storedBytes"] == stored_on_disk(server.data_dir)
     text = openecr("usage", "--data-dir", str(server.data_dir)).stdout
     assert f"{sums['storedBytes']:,}" in text
-    assert "gone (deleted)" in text
+    assert "gone-too (deleted)" in text
 
 
 def test_the_price_is_the_settings_or_the_flags(server: Server) -> None:
