@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from openecr.blobs.filesystem import FilesystemStore
+from openecr.blobs.filesystem import FilesystemStore, sync_folder
 
 FORMAT = 1
 _WHEN = re.compile(r"[0-9]{4}([0-9]{2}){0,2}|[0-9]{8}T([0-9]{2}){0,3}(\.[0-9]+)?Z?")
@@ -223,12 +223,3 @@ def check_file(path: Path, about: File) -> bool:
             return file.tell() == about.size_bytes and digest.hexdigest() == about.sha256
     except OSError:
         return False
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

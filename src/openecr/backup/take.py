@@ -29,9 +29,8 @@ from openecr.backup.folder import (
     StoredObject,
     locked,
     name_at,
-    sync_folder,
 )
-from openecr.blobs.filesystem import FilesystemStore
+from openecr.blobs.filesystem import FilesystemStore, sync_folder
 from openecr.blobs.store import BlobDamaged, ObjectMissing
 from openecr.call import Deployment
 from openecr.db import deployment as facts

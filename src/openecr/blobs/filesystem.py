@@ -131,10 +131,10 @@ class FilesystemStore:
         finally:
             os.close(descriptor)
         with _told_when_full():
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             for folder in (path.parent, path.parent.parent, self._root):
                 if folder not in self._settled:
-                    _sync_folder(folder.parent)
+                    sync_folder(folder.parent)
                     self._settled.add(folder)
 
 
@@ -280,7 +280,8 @@ def _digests(path: Path, algorithms: tuple[str, ...]) -> dict[str, bytes]:
     return {name: state.digest() for name, state in hashes.items()}
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

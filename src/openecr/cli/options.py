@@ -24,6 +24,8 @@ DataDir = Annotated[
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="Settings file (TOML); the environment and flags win over it.")
 ]
+Account = Annotated[str | None, typer.Option(help="The registry's account.  [default: the server's]")]
+Region = Annotated[str | None, typer.Option(help="The registry's region.  [default: the server's]")]
 LogFormat = Annotated[
     str | None, typer.Option(help="json or text; text when standard error is a terminal.", metavar="json|text")
 ]

@@ -22,15 +22,12 @@ from openecr.services.ecr.object_hold import HoldLost, held
 from openecr.services.ecr.undelete import UndeleteRefused
 from openecr.settings import Settings
 
-Account = Annotated[str | None, typer.Option(help="The registry's account.  [default: the server's]")]
-Region = Annotated[str | None, typer.Option(help="The registry's region.  [default: the server's]")]
-
 
 def export(
     wanted: Annotated[list[str], typer.Argument(metavar="REPO[:tag|@digest]...", help="What to export.")],
     to: Annotated[Path, typer.Option("--to", metavar="PATH", help="A folder, or a file that ends in .tar.")],
-    account: Account = None,
-    region: Region = None,
+    account: options.Account = None,
+    region: options.Region = None,
     data_dir: options.DataDir = None,
     config: options.ConfigFile = None,
 ) -> None:
@@ -66,8 +63,8 @@ def import_(
         typer.Option("--to", metavar="REPO", help="The repository that takes it all.  [default: what the layout says]"),
     ] = None,
     create: Annotated[bool, typer.Option("--create", help="Create repositories that are missing.")] = False,
-    account: Account = None,
-    region: Region = None,
+    account: options.Account = None,
+    region: options.Region = None,
     data_dir: options.DataDir = None,
     config: options.ConfigFile = None,
 ) -> None:

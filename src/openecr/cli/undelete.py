@@ -16,8 +16,8 @@ from openecr.settings import Settings, SettingsError
 
 def undelete(
     wanted: Annotated[str, typer.Argument(metavar="REPO[:tag|@digest]", help="What was deleted.")],
-    account: Annotated[str | None, typer.Option(help="The registry's account.  [default: the server's]")] = None,
-    region: Annotated[str | None, typer.Option(help="The registry's region.  [default: the server's]")] = None,
+    account: options.Account = None,
+    region: options.Region = None,
     new_name: Annotated[
         str | None, typer.Option("--as", metavar="NAME", help="Take a repository out under another name.")
     ] = None,
