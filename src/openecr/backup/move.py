@@ -23,8 +23,6 @@ from openecr.settings import Settings, without_secrets
 
 _ENGINES_OWN = frozenset(("forgotten", "last_commit", "object_hold"))
 """Tables that only mean something to the servers of their moment."""
-_ROWS = 500
-_ROWS_WITH_MANIFESTS = 50
 _MARK = "migrate --to"
 
 
@@ -55,7 +53,7 @@ async def move(source: Settings, target: Settings, settle: Callable[[Connection]
         await database.write(partial(begin, name=_MARK))
         with snapshot(source) as reader:
             for table in tables:
-                for batch in schema.walk(reader, table, _ROWS_WITH_MANIFESTS if _is_heavy(table) else _ROWS):
+                for batch in schema.walk(reader, table):
                     await database.write(partial(_insert, table=table, batch=batch))
                     rows += len(batch)
                 await database.write(partial(continue_keys, settings=target, table=table))
@@ -88,7 +86,7 @@ async def _leave(source: Settings, where: str) -> None:
 def _insert(db: Connection, table: Table, batch: list[Any]) -> None:
     names = list(table.columns)
     for row in batch:
-        if not _is_engines(table, row):
+        if not facts.is_engines(table.name, row):
             schema.insert(db, table, names, dict(zip(names, row, strict=True)))
 
 
@@ -99,17 +97,8 @@ def _differs(before: Reader, after: Reader, table: Table) -> bool:
 def _fingerprint(reader: Reader, table: Table) -> bytes:
     """Of every row in the order of the primary key, which both engines have in bytes."""
     state = hashlib.sha256()
-    for batch in schema.walk(reader, table, _ROWS_WITH_MANIFESTS if _is_heavy(table) else _ROWS):
+    for batch in schema.walk(reader, table):
         for row in batch:
-            if not _is_engines(table, row):
+            if not facts.is_engines(table.name, row):
                 state.update(repr(tuple(row)).encode())
     return state.digest()
-
-
-def _is_heavy(table: Table) -> bool:
-    return "manifest" in table.columns
-
-
-def _is_engines(table: Table, row: Any) -> bool:
-    """Whether a row is a fact of the engine's, not of the deployment's data."""
-    return table.name == "deployment" and row[0] in facts.OF_THE_ENGINE

@@ -159,7 +159,7 @@ async def _is_sound(store: BlobStore, item: StoredObject) -> bool:
 async def _restore_table(
     database: Database, settings: Settings, table: Table, source: Path, columns: list[str]
 ) -> None:
-    most = _ROWS_WITH_MANIFESTS if "manifest" in table.columns else _ROWS
+    most = _ROWS_WITH_MANIFESTS if table.has_manifests else _ROWS
     as_bytes = {name for name in columns if table.columns.get(name) == "bytes"}
     with (source / f"{table.name}.jsonl").open("rb") as lines:
         for batch in _batches(_rows(lines, columns, as_bytes), most):

@@ -48,7 +48,6 @@ from openecr.services.ecr.object_hold import held
 LEFT_OUT = frozenset(("upload", "upload_segment", "discarded_object", "object_hold", "forgotten", "last_commit"))
 """What only means something beside the store and the servers of its moment: uploads under way begin again."""
 _ROWS = 500
-_ROWS_WITH_MANIFESTS = 50
 _AT_ONCE = 8
 
 
@@ -121,10 +120,9 @@ def _dump(reader: Reader, target: Path) -> tuple[dict[str, File], dict[str, list
 
 def _dump_table(reader: Reader, table: Table, target: Path) -> File:
     lines = LineWriter(target / f"{table.name}.jsonl")
-    most = _ROWS_WITH_MANIFESTS if "manifest" in table.columns else _ROWS
-    for rows in schema.walk(reader, table, most):
+    for rows in schema.walk(reader, table):
         for row in rows:
-            if table.name != "deployment" or row[0] not in facts.OF_THE_ENGINE:
+            if not facts.is_engines(table.name, row):
                 lines.write(row)
     return lines.close()
 

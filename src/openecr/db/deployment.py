@@ -1,5 +1,8 @@
 """Facts about the deployment itself, by name."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from openecr.db.connection import Connection
 
 MOVED_TO = "moved_to"
@@ -14,8 +17,13 @@ RESTORING = "restoring"
 """The backup that is being restored: until it is gone, the database is not all there."""
 OLDEST_READER = "oldest_reader"
 """The oldest schema whose release may use the database."""
-OF_THE_ENGINE = frozenset(("schema", OLDEST_READER, RESTORING, MOVED_TO))
+_OF_THE_ENGINE = frozenset(("schema", OLDEST_READER, RESTORING, MOVED_TO))
 """Facts of one database, not of the deployment in it: they do not go along."""
+
+
+def is_engines(table_name: str, row: Sequence[Any]) -> bool:
+    """Whether a row of a table, its columns in the table's order, is such a fact."""
+    return table_name == "deployment" and row[0] in _OF_THE_ENGINE
 
 
 def find(db: Connection, name: str) -> str | None:

@@ -13,6 +13,8 @@ _COLUMN = re.compile(r"(\w+) (\{key\}|\{bytes\}|BIGINT|TEXT)(?: |$)")
 _ADDED = re.compile(r"ALTER TABLE (\w+) ADD COLUMN ([^;]+)")
 _REFERENCE = re.compile(r"(\w+) .*REFERENCES (\w+) \((\w+)\)")
 _KEY = re.compile(r"PRIMARY KEY \(([^)]+)\)")
+_ROWS = 500
+_ROWS_WITH_MANIFESTS = 50
 
 
 class Reader(Protocol):
@@ -33,6 +35,11 @@ class Table:
     primary_key: tuple[str, ...] = ()
     references: list[tuple[str, str, str]] = field(default_factory=list)
     """(column, referenced table, referenced column)."""
+
+    @property
+    def has_manifests(self) -> bool:
+        """Whether its rows may be megabytes, so that few are read or written at once."""
+        return "manifest" in self.columns
 
 
 def tables(texts: Sequence[str] | None = None) -> list[Table]:
@@ -60,8 +67,9 @@ def _read_line(table: Table, line: str) -> None:
         table.references.append((reference[1], reference[2], reference[3]))
 
 
-def walk(connection: Reader, table: Table, most: int) -> Iterator[list[Row]]:
+def walk(connection: Reader, table: Table) -> Iterator[list[Row]]:
     """Every row of a table in the order of its primary key, in batches; columns in the table's order."""
+    most = _ROWS_WITH_MANIFESTS if table.has_manifests else _ROWS
     columns = ", ".join(table.columns)
     names = list(table.columns)
     key = ", ".join(table.primary_key)
