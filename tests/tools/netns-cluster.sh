@@ -52,6 +52,8 @@ cut)
 oneway) in_host "$1" nft add element inet links unsent "{ $(address "$2") }" ;;
 heal) for host in $(hosts); do in_host "$host" nft "flush set inet links unsent; flush set inet links unheard"; done ;;
 down)
+  # The kernel takes a namespace's links away some time after the namespace: their names would still be taken.
+  for link in /sys/class/net/"ve-${name:0:9}"-*; do [ ! -e "$link" ] || ip link del "${link##*/}"; done
   for host in $(hosts); do ip netns del "$name-$host"; done
   ip link del "$bridge" 2>/dev/null || true ;;
 *) echo "netns-cluster.sh does not know $command" >&2; exit 2 ;;
