@@ -9,16 +9,15 @@ from typing import Any
 import apsw
 import pytest
 
-from openecr.db import images, registries, repositories
+from openecr.db import images
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteConnection, SqliteDatabase
-from openecr.names import RegistryName
 from tests.api.support import all_of, push
 from tests.registry_client import RegistryClient
+from tests.rows import REGISTRY, make_repository
 from tests.running import Server
 
-REGISTRY = RegistryName("123456789012", "us-east-1")
 COUNT = 10_000
 PAGE = 100
 
@@ -29,17 +28,7 @@ def digest_of(number: int) -> bytes:
 
 def fill(db: Connection) -> None:
     """A repository of many images, each with a tag."""
-    repositories.insert(
-        db,
-        registry_key=registries.require_key(db, REGISTRY, 0),
-        name="big/app",
-        now_us=0,
-        tag_mutability="MUTABLE",
-        mutability_filters="[]",
-        scan_on_push=False,
-        encryption_type="AES256",
-        kms_key=None,
-    )
+    make_repository(db, "big/app", now_us=0)
     for number in range(COUNT):
         key = images.insert(
             db,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from tests.rows import REGISTRY, make_repository
 
 from openecr.blobs.memory import MemoryStore
 from openecr.call import Deployment
@@ -16,14 +17,13 @@ from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
 from openecr.keyring import create_missing_keys, open_keyring
-from openecr.names import Digest, RegistryName
+from openecr.names import Digest
 from openecr.services.ecr.encrypting import Encrypted, encrypt_stored
 from openecr.services.kms import keys
 from openecr.services.kms.upkeep import adopt_named_keys
 from openecr.settings import Settings
 
 T = TypeVar("T")
-REGISTRY = RegistryName("123456789012", "us-east-1")
 ROOT = bytes(32)
 NOW_US = 1_800_000_000_000_000
 HOUR_US = 3600 * 1_000_000
@@ -217,17 +217,7 @@ def test_keys_that_were_named_before_there_was_a_kms_are_made_once(world: World)
 
     def prepare(db: Connection) -> None:
         for name, arn in named.items():
-            repositories.insert(
-                db,
-                registry_key=registries.require_key(db, REGISTRY, NOW_US),
-                name=f"named/{name}",
-                now_us=NOW_US,
-                tag_mutability="MUTABLE",
-                mutability_filters="[]",
-                scan_on_push=False,
-                encryption_type="KMS",
-                kms_key=arn,
-            )
+            make_repository(db, f"named/{name}", now_us=NOW_US, encryption_type="KMS", kms_key=arn)
 
     world.decide(prepare)
     world.store_plain(encryption_key=f"KMS:{named['mine']}")

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 from tests.engines import Engine
+from tests.rows import REGISTRY, make_repository
 
 from openecr.blobs.memory import MemoryStore
 from openecr.blobs.store import ObjectMissing
-from openecr.db import images, layers, registries, repositories, trash, uploads
+from openecr.db import images, layers, repositories, trash, uploads
 from openecr.db.connection import Connection, Database
 from openecr.db.images import Reference
-from openecr.names import Digest, RegistryName
+from openecr.names import Digest
 from openecr.services.ecr import garbage
 from openecr.services.ecr.garbage import Collected
 from openecr.settings import Settings
 
-REGISTRY = RegistryName("123456789012", "us-east-1")
 HOUR_US = 3600 * 1_000_000
 DAY_US = 24 * HOUR_US
 CONTENT = b"the bytes of a layer"
@@ -76,7 +76,7 @@ async def _store_layer(world: World) -> None:
     await world.store.seal(OBJECT, len(CONTENT))
 
     def insert(db: Connection) -> None:
-        repository = _make_repository(db, world, "app")
+        repository = make_repository(db, "app", now_us=world.now_us)
         blob = layers.insert_blob(
             db,
             registry_key=repository.registry_key,
@@ -89,21 +89,6 @@ async def _store_layer(world: World) -> None:
         _link(db, world, repository.key, blob.key)
 
     await world.database.write(insert)
-
-
-def _make_repository(db: Connection, world: World, name: str) -> repositories.Repository:
-    repositories.insert(
-        db,
-        registry_key=registries.require_key(db, REGISTRY, world.now_us),
-        name=name,
-        now_us=world.now_us,
-        tag_mutability="MUTABLE",
-        mutability_filters="[]",
-        scan_on_push=False,
-        encryption_type="AES256",
-        kms_key=None,
-    )
-    return _repository(db, name)
 
 
 def _repository(db: Connection, name: str = "app") -> repositories.Repository:
@@ -244,7 +229,7 @@ def test_the_wait_begins_anew_when_a_blob_was_held_in_between(world: World) -> N
 
 def test_a_blob_that_another_repository_links_stays(world: World) -> None:
     def share(db: Connection) -> None:
-        other = _make_repository(db, world, "other")
+        other = make_repository(db, "other", now_us=world.now_us)
         layer = layers.find(db, _repository(db).key, DIGEST, world.now_us)
         assert layer is not None
         key = layers.link(

@@ -15,21 +15,21 @@ from typing import Any, cast
 import psycopg
 import pytest
 from tests.postgres import Cluster
+from tests.rows import REGISTRY, make_repository
 
 from openecr import keyring
 from openecr.access.identity import Caller
 from openecr.blobs.memory import MemoryStore
 from openecr.call import OCI, Call, Deployment, Effect, Origin
-from openecr.db import accounts, jobs, kms, layers, registries, repositories, uploads
+from openecr.db import accounts, jobs, kms, layers, uploads
 from openecr.db import deployment as facts
 from openecr.db.accounts import KeyOwner
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate_postgres
 from openecr.db.postgres import PostgresDatabase
-from openecr.db.repositories import Repository
 from openecr.errors import KeyNotFound, KeyStateInvalid, RegistryError, UploadNotFound
 from openecr.keyring import Keyring, KeyringUnusable
-from openecr.names import Digest, RegistryName
+from openecr.names import Digest
 from openecr.services.ecr import layers as told_layers
 from openecr.services.ecr import upkeep, upload_completion
 from openecr.services.ecr import uploads as begun_uploads
@@ -37,7 +37,6 @@ from openecr.services.kms import keys
 from openecr.services.kms.for_ecr import managed_key
 from openecr.settings import Settings
 
-REGISTRY = RegistryName("123456789012", "us-east-1")
 RING = Keyring({use: {1: use.encode().ljust(32, b"k")} for use in keyring.USES})
 HOUR_US = 3600 * 1_000_000
 NOTHING = Digest.of(b"")
@@ -173,23 +172,6 @@ def _somebody_waits(url: str) -> bool:
 @pytest.fixture
 def world(postgres: Cluster, tmp_path: Path) -> World:
     return World(postgres.create_database(migrate_postgres), tmp_path)
-
-
-def make_repository(db: Connection) -> Repository:
-    repositories.insert(
-        db,
-        registry_key=registries.require_key(db, REGISTRY, 1),
-        name="app",
-        now_us=1,
-        tag_mutability="MUTABLE",
-        mutability_filters="[]",
-        scan_on_push=False,
-        encryption_type="AES256",
-        kms_key=None,
-    )
-    found = repositories.find(db, REGISTRY, "app")
-    assert found is not None
-    return found
 
 
 def make_upload(db: Connection, touched_us: int | None = None) -> None:

@@ -11,19 +11,18 @@ import psycopg
 import pytest
 from tests.cutting_proxy import CuttingProxy, cutting_proxy
 from tests.postgres import Cluster, running_cluster
+from tests.rows import REGISTRY, make_repository
 from tests.running import free_port
 
-from openecr.db import garbage, layers, registries, repositories, trash
+from openecr.db import garbage, layers, repositories, trash
 from openecr.db.connection import Connection, DatabaseUnusable
 from openecr.db.migrations import migrate_postgres
 from openecr.db.postgres import PostgresDatabase
 from openecr.db.postgres_text import numbered, render
 from openecr.db.postgres_watch import NotPrimary, Primary
 from openecr.errors import DatabaseAway
-from openecr.names import RegistryName
 from openecr.settings import without_secrets
 
-REGISTRY = RegistryName("123456789012", "us-east-1")
 DIGEST = b"\x01" + bytes(32)
 
 
@@ -74,23 +73,6 @@ def names(db: Connection) -> list[str]:
     """What a test wrote."""
     found = db.rows("SELECT name FROM deployment WHERE name NOT IN ('oldest_reader', 'schema') ORDER BY name")
     return [row[0] for row in found]
-
-
-def make_repository(db: Connection, name: str = "app") -> repositories.Repository:
-    repositories.insert(
-        db,
-        registry_key=registries.require_key(db, REGISTRY, 1),
-        name=name,
-        now_us=1,
-        tag_mutability="MUTABLE",
-        mutability_filters="[]",
-        scan_on_push=False,
-        encryption_type="AES256",
-        kms_key=None,
-    )
-    found = repositories.find(db, REGISTRY, name)
-    assert found is not None
-    return found
 
 
 def insert_blob(db: Connection, repository: repositories.Repository, object_id: str = "object") -> layers.Blob:

@@ -9,22 +9,22 @@ from typing import Any
 
 import pytest
 from tests.postgres import Cluster
+from tests.rows import REGISTRY, make_repository
 
 from openecr.call import OCI, Deployment, Origin, Waist
-from openecr.db import images, layers, registries, repositories
+from openecr.db import images, layers
 from openecr.db.connection import Connection
 from openecr.db.engines import open_database
 from openecr.db.migrations import migrate_postgres
 from openecr.db.postgres_session import Session
 from openecr.keyring import Keyring
-from openecr.names import Digest, RegistryName
+from openecr.names import Digest
 from openecr.processes.prepare import create_account
 from openecr.services.ecr.images import pull_image
 from openecr.services.ecr.layers import locate_layer
 from openecr.settings import Settings
 
 ACCOUNT = "123456789012"
-REGISTRY = RegistryName(ACCOUNT, "us-east-1")
 MANIFEST = b'{"schemaVersion": 2}'
 DIGEST = Digest.of(MANIFEST)
 LAYER = Digest.of(b"layer")
@@ -34,19 +34,7 @@ KEYS = Keyring({use: {1: bytes(32)} for use in ("secrets", "layer-url")})
 def fill(db: Connection) -> str:
     """A repository with one tagged image and one layer; the administrator's access key."""
     key = create_account(db, KEYS, ACCOUNT, 1)
-    repositories.insert(
-        db,
-        registry_key=registries.require_key(db, REGISTRY, 1),
-        name="app",
-        now_us=1,
-        tag_mutability="MUTABLE",
-        mutability_filters="[]",
-        scan_on_push=False,
-        encryption_type="AES256",
-        kms_key=None,
-    )
-    repository = repositories.find(db, REGISTRY, "app")
-    assert repository is not None
+    repository = make_repository(db)
     blob = layers.insert_blob(
         db,
         registry_key=repository.registry_key,

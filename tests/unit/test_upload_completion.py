@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.rows import REGISTRY, make_repository
 
 from openecr.blobs.filesystem import FilesystemStore
 from openecr.blobs.store import PIECE_BYTES
 from openecr.call import OCI, Deployment, Flow, Origin, Waist
-from openecr.db import layers, registries, repositories
+from openecr.db import layers, repositories
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
 from openecr.errors import InvalidLayerPart
 from openecr.keyring import create_missing_keys, open_keyring
-from openecr.names import Digest, RegistryName
+from openecr.names import Digest
 from openecr.processes.prepare import create_account
 from openecr.services.ecr.upload_completion import complete_upload
 from openecr.services.ecr.upload_parts import append
@@ -26,7 +27,6 @@ from openecr.services.ecr.uploads import begin
 from openecr.settings import Settings
 
 ACCOUNT = "123456789012"
-REGISTRY = RegistryName(ACCOUNT, "us-east-1")
 ROOT = bytes(32)
 FIRST, SECOND = b"first " * 1000, b"second " * 1000
 
@@ -62,17 +62,7 @@ class World:
         def fill(db: Connection) -> str:
             create_missing_keys(db, ROOT, 0)
             key = create_account(db, open_keyring(db, ROOT), ACCOUNT, 1)
-            repositories.insert(
-                db,
-                registry_key=registries.require_key(db, REGISTRY, 1),
-                name="app",
-                now_us=1,
-                tag_mutability="MUTABLE",
-                mutability_filters="[]",
-                scan_on_push=False,
-                encryption_type="AES256",
-                kms_key=None,
-            )
+            make_repository(db)
             return key.access_key_id
 
         access_key_id = await self.database.write(fill)
