@@ -1,8 +1,6 @@
 """The processes of a running server, as the kernel shows them."""
 
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.running import Server
@@ -31,14 +29,6 @@ def is_alive(pid: int) -> bool:
 def holders_of(server: Server, folder: Path) -> list[int]:
     """The server's processes that hold a file below a folder open."""
     return [pid for pid in children(server) if any(_is_below(link, folder) for link in _open_files(pid))]
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Poll a condition until it holds; fail the test where it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not after {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 def _parent_of(entry: Path) -> int:

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from openecr.backup.folder import Folder
-from tests.faults.processes import wait_until
 from tests.faults.store_check import broken_promises
 from tests.postgres import Cluster
 from tests.registry_client import RegistryClient, digest_of, image_index, image_manifest
 from tests.running import Server, environment, free_port, openecr, running
+from tests.waiting import wait_until
 
 REPOSITORY = "faults/backup"
 SHORT = {"OPENECR_PROMISE_SECONDS": "1", "OPENECR_LAYER_URL_SECONDS": "2", "OPENECR_TRASH_DAYS": "0"}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.processes import wait_until
 from tests.faults.store_check import broken_promises, stored_digests, unnamed_objects
 from tests.registry_client import Answer, RegistryClient, digest_of, image_manifest
 from tests.running import Server, openecr, running
+from tests.waiting import wait_until
 
 REPOSITORY = "faults/collection"
 PUSHES = 120

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.embedded import execute
-from tests.faults.processes import children, holders_of, wait_until
+from tests.faults.processes import children, holders_of
 from tests.faults.store_check import broken_promises
 from tests.registry_client import RegistryClient, digest_of
 from tests.running import Server, running
+from tests.waiting import wait_until
 
 REPOSITORY = "faults/encrypted"
 SEGMENT = 1024 * 1024

@@ -11,9 +11,9 @@ import apsw
 import pytest
 
 from openecr.names import Digest
-from tests.faults.processes import wait_until
 from tests.registry_client import Answer, RegistryClient, digest_of, image_index, image_manifest
 from tests.running import OTHER_ACCOUNT, Server, openecr, running
+from tests.waiting import wait_until
 
 REPOSITORY = "faults/fsck"
 LAYER = bytes(range(256)) * 300

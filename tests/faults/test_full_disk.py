@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.embedded import execute
-from tests.faults.processes import wait_until
 from tests.faults.store_check import broken_promises
 from tests.registry_client import Answer, RegistryClient, digest_of
 from tests.running import Server, environment, free_port, openecr
+from tests.waiting import wait_until
 
 SMALL, LARGE = "24m", "200m"
 PIECE = 4 * 1024 * 1024

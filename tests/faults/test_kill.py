@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.processes import children, is_alive, wait_until
+from tests.faults.processes import children, is_alive
 from tests.faults.store_check import broken_promises
 from tests.registry_client import OCI_MANIFEST, RegistryClient, digest_of, image_manifest
 from tests.running import Server, free_port
+from tests.waiting import wait_until
 
 PUSHES = int(os.environ.get("OPENECR_TEST_CRASH_PUSHES", "200"))
 PUSHERS = 4

@@ -24,11 +24,11 @@ from openecr.db import jobs, schema
 from openecr.db.connection import Connection
 from openecr.services.ecr.integrity.blob_bytes import write_object
 from openecr.settings import Settings
-from tests.faults.processes import wait_until
 from tests.object_store import ObjectStore
 from tests.postgres import Cluster
 from tests.registry_client import RegistryClient, digest_of, image_manifest
 from tests.running import Server, environment, free_port, openecr, running
+from tests.waiting import wait_until
 
 REPOSITORY = "faults/moved"
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from openecr.blobs.encrypted import SEGMENT_BYTES
-from tests.faults.processes import children, holders_of, wait_until
+from tests.faults.processes import children, holders_of
 from tests.faults.store_check import broken_promises, unnamed_objects
 from tests.registry_client import RegistryClient, digest_of
 from tests.running import Server, free_port
+from tests.waiting import wait_until
 
 CONTENT = os.urandom(3_000_000)
 HALF = 1_500_000

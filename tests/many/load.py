@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tests.faults.processes import wait_until
 from tests.registry_client import OCI_MANIFEST, Answer, RegistryClient, digest_of, image_manifest
+from tests.waiting import wait_until
 
 PUSHERS = 3
 PROMISE_SECONDS = 16

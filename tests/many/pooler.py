@@ -1,15 +1,14 @@
 """PgBouncer in transaction mode, as operators put it before PostgreSQL."""
 
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.postgres import Cluster
+from tests.waiting import wait_until_it_listens
 
 _CONFIGURATION = """
 [databases]
@@ -48,23 +47,13 @@ def pooler(cluster: Cluster) -> Iterator[None]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            _wait_until_it_listens(process, cluster.host, folder / "log")
+            log = folder / "log"
+            wait_until_it_listens(
+                process, (cluster.host, PORT), lambda: log.read_text() if log.exists() else "pgbouncer did not start"
+            )
             yield
         finally:
             process.kill()
             process.wait()
     finally:
         shutil.rmtree(folder)
-
-
-def _wait_until_it_listens(process: "subprocess.Popen[bytes]", host: str, log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text() if log.exists() else "pgbouncer did not start"
-        try:
-            socket.create_connection((host, PORT), timeout=2).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("pgbouncer does not listen")

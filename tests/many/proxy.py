@@ -1,12 +1,12 @@
 """A plain nginx in front of the servers, as an operator would have it: round robin, nothing sticky."""
 
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.waiting import wait_until_it_listens
 
 _CONFIGURATION = """
 daemon off;
@@ -58,21 +58,8 @@ def proxy(folder: Path, inside: Sequence[str], address: str, servers: Sequence[s
         stderr=subprocess.DEVNULL,
     )
     try:
-        _wait_until_it_listens(process, address, folder / "start.log")
+        wait_until_it_listens(process, (address, PORT), (folder / "start.log").read_text)
         yield folder / "access.log"
     finally:
         process.terminate()
         process.wait(timeout=30)
-
-
-def _wait_until_it_listens(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            socket.create_connection((address, PORT), timeout=2).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("nginx does not listen")

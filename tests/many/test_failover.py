@@ -9,12 +9,12 @@ import psycopg
 import pytest
 
 from tests.api.support import make_image, upload
-from tests.faults.processes import wait_until
 from tests.many.deployment import Deployment, deployment, reconfigure
 from tests.many.load import Load, wrong_answers
 from tests.many.world import World
 from tests.postgres import Cluster
 from tests.registry_client import Answer
+from tests.waiting import wait_until
 
 
 @pytest.fixture

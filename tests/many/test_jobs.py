@@ -8,9 +8,9 @@ import pytest
 from openecr.db import jobs
 from openecr.db.connection import Connection, Row
 from openecr.jobs.queue import enqueue
-from tests.faults.processes import wait_until
 from tests.many.deployment import Deployment
 from tests.many.world import job_process
+from tests.waiting import wait_until
 
 JOBS = 300
 TURNS = 4

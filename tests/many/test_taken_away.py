@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.api.support import push
 from tests.many.deployment import Deployment
 from tests.registry_client import RegistryClient
+from tests.waiting import wait_until
 
 ROUNDS = 6
 
@@ -53,10 +54,13 @@ def hammered(many: Deployment, path: str) -> Iterator[list[Hammer]]:
     clients = [many.docker_at(server, password) for server in many.servers[:2]]
     with Hammer(clients[0], path) as first, Hammer(clients[1], path) as second:
         hammers = [first, second]
-        _wait(lambda: all(len(hammer.found_at) > 20 for hammer in hammers))
+        wait_until(lambda: all(len(hammer.found_at) > 20 for hammer in hammers), "the pullers get on")
         yield hammers
         missed = [len(hammer.missed_at) for hammer in hammers]
-        _wait(lambda: all(len(h.missed_at) > before + 20 for h, before in zip(hammers, missed, strict=True)))
+        wait_until(
+            lambda: all(len(h.missed_at) > before + 20 for h, before in zip(hammers, missed, strict=True)),
+            "the pullers get on",
+        )
     assert [hammer.strange for hammer in hammers] == [[], []]
 
 
@@ -105,10 +109,3 @@ def test_a_tag_moved_through_one_server_is_moved_on_all_when_that_is_answered(
         image = push(docker, repository, f"image {number}", "moving")
         pulled = {client.request("GET", f"/v2/{repository}/manifests/moving").body for client in clients}
         assert pulled == {image.manifest}
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "the pullers do not get on"
-        time.sleep(0.01)

@@ -20,11 +20,12 @@ from openecr.db import jobs
 from openecr.db.connection import Connection, DatabaseUnusable
 from openecr.processes.lock import is_alive, named_pids
 from openecr.services.ecr.upload_parts import LEASE_US
-from tests.faults.processes import children, wait_until
+from tests.faults.processes import children
 from tests.faults.store_check import broken_promises, unnamed_objects
 from tests.many.deployment import Deployment
 from tests.registry_client import Answer, RegistryClient
 from tests.running import Server, environment, openecr
+from tests.waiting import wait_until
 
 PATIENCE_SECONDS = 40.0
 _JOB_LEASE_US = 60_000_000

@@ -14,10 +14,11 @@ import pytest
 from openecr.keyring import ROOT_KEY_VARIABLE, USES, root_key_path
 from tests.api.support import push
 from tests.embedded import execute
-from tests.faults.processes import children, wait_until
+from tests.faults.processes import children
 from tests.faults.store_check import broken_promises, stored_objects
 from tests.registry_client import RegistryClient, digest_of
 from tests.running import Server, free_port, openecr, running
+from tests.waiting import wait_until
 
 MARKER = b"the plain bytes of a layer are found nowhere on the disk. "
 LAYER = MARKER * 60_000

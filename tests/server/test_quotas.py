@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.api.support import error_of
-from tests.faults.processes import wait_until
 from tests.registry_client import Answer, RegistryClient, digest_of, image_manifest
 from tests.running import DEFAULT_ACCOUNT, OTHER_ACCOUNT, Server, openecr, running
+from tests.waiting import wait_until
 
 LIMITS = {"OPENECR_IMAGES_PER_REPOSITORY": "3", "OPENECR_REPOSITORIES_PER_REGISTRY": "4"}
 

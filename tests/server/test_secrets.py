@@ -11,11 +11,12 @@ import pytest
 
 from openecr.db import schema
 from openecr.keyring import ROOT_KEY_VARIABLE
-from tests.faults.processes import children, wait_until
+from tests.faults.processes import children
 from tests.object_store import ObjectStore
 from tests.postgres import Cluster
 from tests.registry_client import OCI_MANIFEST, RegistryClient
 from tests.running import DEFAULT_ACCOUNT, Server, environment, openecr, running
+from tests.waiting import wait_until
 
 DATABASE_PASSWORD = "canary-of/the@database"
 ROOT_KEY = "c0ffee" * 10 + "beef"

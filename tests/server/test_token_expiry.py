@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.processes import wait_until
 from tests.registry_client import RegistryClient, digest_of
 from tests.running import running
+from tests.waiting import wait_until
 
 
 def test_an_upload_that_was_begun_in_time_is_finished_after_its_tokens_end(

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.embedded import execute
-from tests.faults.processes import wait_until
 from tests.registry_client import OCI_INDEX, RegistryClient, digest_of, image_index, image_manifest
 from tests.running import DEFAULT_ACCOUNT, OTHER_ACCOUNT, Server, openecr, running
+from tests.waiting import wait_until
 
 PUSHES, REPOSITORIES, BASE_BYTES = 60, 30, 1_000_000
 SHORT = {"OPENECR_PROMISE_SECONDS": "1", "OPENECR_LAYER_URL_SECONDS": "1", "OPENECR_TRASH_DAYS": "0"}

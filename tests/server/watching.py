@@ -3,13 +3,13 @@
 import json
 import os
 import ssl
-import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from openecr.processes.lock import is_alive, named_pids
+from tests.waiting import wait_until
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 40.0
@@ -17,13 +17,7 @@ PATIENCE_SECONDS = 40.0
 
 def wait_for(condition: Callable[[], T | None], what: str, seconds: float = PATIENCE_SECONDS) -> T:
     """Poll until the condition holds; its value."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s: {what}")
+    return wait_until(condition, what, seconds)
 
 
 def role(pid: int) -> str:
