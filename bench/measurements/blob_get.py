@@ -15,6 +15,13 @@ _REPOSITORY = "bench/blobs"
 _TIMES = 3
 
 
+def downloads(server: Server, path: str, size_bytes: int) -> dict[str, float]:
+    """The speed of a blob's GETs one after another, and the server's CPU seconds for each."""
+    cpu_before = cpu_seconds(server.pid)
+    speed = download_bytes_per_second(server, path, size_bytes=size_bytes, times=_TIMES)
+    return {"mb_per_second": speed / 1e6, "cpu": (settled_cpu_seconds(server.pid) - cpu_before) / _TIMES}
+
+
 class BlobGet:
     """How fast a large blob is served."""
 
@@ -26,9 +33,7 @@ class BlobGet:
         path = f"/v2/{_REPOSITORY}/blobs/{blob.digest}"
 
         def one_turn(server: Server) -> dict[str, float]:
-            cpu_before = cpu_seconds(server.pid)
-            speed = download_bytes_per_second(server, path, size_bytes=len(blob.content), times=_TIMES)
-            return {"mb_per_second": speed / 1e6, "cpu": (settled_cpu_seconds(server.pid) - cpu_before) / _TIMES}
+            return downloads(server, path, len(blob.content))
 
         with bench.fresh_servers() as servers:
             for server in servers.values():

@@ -8,14 +8,13 @@ from contextlib import ExitStack
 
 from bench.client import Client
 from bench.content import random_blob
-from bench.load import download_bytes_per_second
 from bench.measurement import Bench, Gate, Row, Side
+from bench.measurements.blob_get import downloads
 from bench.measurements.blob_push import push_at_once
 from bench.processes import cpu_seconds, settled_cpu_seconds
 from bench.servers import OpenEcr, Server
 
 _REPOSITORY = "bench/encryption"
-_TIMES = 3
 _WORKERS = 2
 
 
@@ -30,9 +29,7 @@ class Encryption:
         path = f"/v2/{_REPOSITORY}/blobs/{blob.digest}"
 
         def get(server: Server) -> dict[str, float]:
-            cpu_before = cpu_seconds(server.pid)
-            speed = download_bytes_per_second(server, path, size_bytes=len(blob.content), times=_TIMES)
-            return {"mb_per_second": speed / 1e6, "cpu": (settled_cpu_seconds(server.pid) - cpu_before) / _TIMES}
+            return downloads(server, path, len(blob.content))
 
         def push(server: Server) -> dict[str, float]:
             cpu_before = cpu_seconds(server.pid)

@@ -14,6 +14,20 @@ _CONNECTIONS = 32
 _GATE = Gate(5, "at least")
 
 
+def manifests_per_second(server: Server, repository_name: str, digest: str, seconds: float) -> dict[str, float]:
+    """Requests a second for one manifest, by its tag ``latest`` and by its digest."""
+    return {
+        key: requests_per_second(
+            server,
+            f"/v2/{repository_name}/manifests/{reference}",
+            connections=_CONNECTIONS,
+            seconds=seconds,
+            headers={"Accept": MANIFEST_TYPE},
+        )
+        for key, reference in (("tag", "latest"), ("digest", digest))
+    }
+
+
 class ManifestGet:
     """How fast manifests are served."""
 
@@ -24,16 +38,7 @@ class ManifestGet:
         image = random_image([4096, 4096])
 
         def one_turn(server: Server) -> dict[str, float]:
-            return {
-                key: requests_per_second(
-                    server,
-                    f"/v2/{_REPOSITORY}/manifests/{reference}",
-                    connections=_CONNECTIONS,
-                    seconds=bench.scale.wrk_seconds,
-                    headers={"Accept": MANIFEST_TYPE},
-                )
-                for key, reference in (("tag", "latest"), ("digest", image.digest))
-            }
+            return manifests_per_second(server, _REPOSITORY, image.digest, bench.scale.wrk_seconds)
 
         with bench.fresh_servers() as servers:
             for server in servers.values():

@@ -11,13 +11,12 @@ from tests.postgres import running_cluster
 from tests.running import free_port
 
 from bench.client import Client
-from bench.content import MANIFEST_TYPE, random_image
-from bench.load import requests_per_second
+from bench.content import random_image
 from bench.measurement import Bench, Gate, Row, Side
+from bench.measurements.manifest_get import manifests_per_second
 from bench.servers import OpenEcr, Server
 
 _REPOSITORY = "bench/shared"
-_CONNECTIONS = 32
 _NOTE = "the peer of this row is openecr with its embedded database, two workers each"
 
 
@@ -31,16 +30,7 @@ class SharedDatabase:
         image = random_image([4096, 4096])
 
         def one_turn(server: Server) -> dict[str, float]:
-            return {
-                key: requests_per_second(
-                    server,
-                    f"/v2/{_REPOSITORY}/manifests/{reference}",
-                    connections=_CONNECTIONS,
-                    seconds=bench.scale.wrk_seconds,
-                    headers={"Accept": MANIFEST_TYPE},
-                )
-                for key, reference in (("tag", "latest"), ("digest", image.digest))
-            }
+            return manifests_per_second(server, _REPOSITORY, image.digest, bench.scale.wrk_seconds)
 
         with ExitStack() as stack:
             cluster = stack.enter_context(running_cluster(free_port()))
