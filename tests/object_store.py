@@ -115,7 +115,7 @@ class SeaweedFS:
             f"-ip.bind={self.host}",
             "-master.telemetry=false",
             "-master.volumeSizeLimitMB=1024",
-            "-volume.max=0",
+            "-volume.max=10000",
             "-volume.preStopSeconds=1",
             "-s3",
             f"-s3.config={self.folder / 's3.json'}",

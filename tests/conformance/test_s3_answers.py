@@ -12,7 +12,7 @@ import pytest
 from openecr.blobs.s3 import S3Store
 from openecr.blobs.s3_location import parse
 from openecr.blobs.s3_uploads import HELD_BYTES, PART_BYTES
-from openecr.blobs.store import StoreFailed
+from openecr.blobs.store import StoreAway, StoreFailed
 from openecr.errors import StorageFull
 
 
@@ -48,11 +48,12 @@ def answering(status: int, code: str) -> Iterator[str]:
         (507, "XMinioStorageFull", StorageFull),
         (507, "Whatever", StorageFull),
         (403, "AccessDenied", StoreFailed),
-        (500, "InternalError", StoreFailed),
+        (500, "InternalError", StoreAway),
+        (503, "SlowDown", StoreAway),
         (404, "NoSuchBucket", StoreFailed),
     ],
 )
-def test_only_a_store_without_room_is_full(
+def test_each_refusal_of_a_store_is_told_as_what_it_is(
     monkeypatch: pytest.MonkeyPatch, status: int, code: str, told: type[Exception]
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
@@ -64,8 +65,9 @@ def test_only_a_store_without_room_is_full(
         writer.write(b"bytes")
         await writer.close()
 
-    with answering(status, code) as location, pytest.raises(told):
+    with answering(status, code) as location, pytest.raises(told) as raised:
         asyncio.run(scenario(location))
+    assert raised.type is told
 
 
 def test_a_completion_that_says_200_and_fails_in_its_body_is_no_success(

@@ -9,13 +9,22 @@ from typing import Any
 import pytest
 from tests.engines import Engine
 
+from openecr.blobs.store import StoreAway
 from openecr.db import jobs
 from openecr.db.connection import Connection
 from openecr.db.jobs import Job
-from openecr.errors import StorageFull
+from openecr.errors import DatabaseAway, StorageFull
 from openecr.jobs.queue import enqueue
 from openecr.jobs.schedule import Schedule, ensure
-from openecr.jobs.worker import BACKOFF_BASE_US, BACKOFF_LIMIT_US, Handler, JobWorker, TerminalError, backoff_us
+from openecr.jobs.worker import (
+    AWAY_US,
+    BACKOFF_BASE_US,
+    BACKOFF_LIMIT_US,
+    Handler,
+    JobWorker,
+    TerminalError,
+    backoff_us,
+)
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
@@ -106,6 +115,33 @@ def test_a_failed_job_waits_for_its_back_off_and_is_dead_after_its_attempts(play
         bench.now_us = waiting.due_us
         assert await bench.turn(worker) == 1
         assert [job.attempt for job in await bench.in_state("dead")] == [2]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("away", [StoreAway("layers: no route"), DatabaseAway(), StorageFull()])
+def test_a_job_whose_store_is_away_outlives_any_outage(play: Play, away: Exception) -> None:
+    async def scenario(bench: Bench) -> None:
+        done: list[bool] = []
+
+        async def collect(_args: Mapping[str, Any]) -> None:
+            if bench.now_us < opened_us:
+                raise away
+            done.append(True)
+
+        opened_us = bench.now_us + 100 * SECOND
+        worker = bench.worker(collect=collect)
+        await bench.owe("collect", attempts=1)
+        turns = 0
+        while not done:
+            turns += await bench.turn(worker)
+            for waiting in await bench.in_state("ready"):
+                assert waiting.error is not None
+                assert type(away).__name__ in waiting.error
+                assert AWAY_US // 2 <= waiting.due_us - bench.now_us <= AWAY_US
+                bench.now_us = waiting.due_us
+        assert turns >= 10
+        assert await bench.is_empty()
 
     play(scenario)
 

@@ -1,7 +1,8 @@
 """The requests that the S3 store makes, each a plain call that waits: botocore's client, in threads of its own.
 
 botocore signs, retries (bounded, with back-off), checks TLS, and knows that a CompleteMultipartUpload may answer 200
-with an error in its body. What goes wrong is told as ``ObjectMissing``, ``StorageFull`` or ``StoreFailed``.
+with an error in its body. What goes wrong is told as ``ObjectMissing``, ``StorageFull``, ``StoreAway`` or
+``StoreFailed``.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, HTTPClientError, SSLError
 
 from openecr.blobs.s3_location import S3Location
-from openecr.blobs.store import ObjectMissing, StoreFailed
+from openecr.blobs.store import ObjectMissing, StoreAway, StoreFailed
 from openecr.errors import StorageFull
 from openecr.settings import SettingsError
 
@@ -36,6 +37,7 @@ _MOST_URL_SECONDS = 7 * 86_400
 _FRESH_SECONDS = 60.0
 _META = "openecr"
 _NO_ROOM = frozenset({"QuotaExceeded", "InsufficientStorage", "InsufficientCapacity", "XMinioStorageFull"})
+_BUSY = frozenset({"SlowDown", "RequestTimeout", "Throttling", "TooManyRequests"})
 _GONE = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
@@ -273,9 +275,10 @@ class Bucket:
                 raise UploadGone(key) from None
             if code in _NO_ROOM or status == 507:
                 raise StorageFull from error
-            raise StoreFailed(f"{self.location.name}: {error}") from error
+            failed = StoreAway if code in _BUSY or (status or 0) >= 500 else StoreFailed
+            raise failed(f"{self.location.name}: {error}") from error
         except (BotoCoreError, OSError) as error:
-            raise StoreFailed(f"{self.location.name}: {error}") from error
+            raise StoreAway(f"{self.location.name}: {error}") from error
 
 
 class Stream:

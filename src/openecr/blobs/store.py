@@ -34,6 +34,10 @@ class StoreFailed(Exception):
     """The store cannot be reached, or refused what openecr asked; the text is for the log, and holds no secret."""
 
 
+class StoreAway(StoreFailed):
+    """The store gave no answer, or answered that it cannot answer now: what is asked of it later may well be done."""
+
+
 def require_object_id(text: str) -> str:
     """The text, if it is an object id: a lower-case uuid, after the name of a region's own store and a dot where it is
     in one. Every store passes each id through here.

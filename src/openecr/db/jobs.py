@@ -174,9 +174,9 @@ def retry(db: Connection, job: Job, error: str, delay_us: int) -> bool:
     return _put_back(db, job, db.clock_us() + delay_us, job.attempt, error)
 
 
-def release(db: Connection, job: Job) -> bool:
-    """Hand a job back as if it had not been started. False where it was lost."""
-    return _put_back(db, job, db.clock_us(), job.attempt - 1, None)
+def release(db: Connection, job: Job, *, error: str | None = None, delay_us: int = 0) -> bool:
+    """Hand a job back as if it had not been started, not before the delay. False where it was lost."""
+    return _put_back(db, job, db.clock_us() + delay_us, job.attempt - 1, error)
 
 
 def list_expired(db: Connection, most: int) -> list[Job]:

@@ -3,6 +3,7 @@
     handler returns            finished: the row is gone
     handler raises             due again after a back-off, dead after its last attempt
     handler raises Terminal    dead at once: no retry can change it
+    what it needs is away      due again in some seconds, however long that goes on; the attempt does not count
     the process dies           the lease ends, any other worker puts the job back; the attempt counts
     the worker is stopped      handed back at once; the attempt does not count
     an operator cancels it     the handler is ended at the next heartbeat, the row goes when the lease ends
@@ -20,9 +21,11 @@ from typing import Any, TypeVar
 
 import structlog
 
+from openecr.blobs.store import StoreAway
 from openecr.db import jobs
 from openecr.db.connection import Connection, Database
 from openecr.db.jobs import Job
+from openecr.errors import DatabaseAway, StorageFull
 from openecr.jobs import schedule as scheduling
 from openecr.jobs.queue import DEFAULT_QUEUE
 from openecr.jobs.schedule import Schedule
@@ -32,6 +35,9 @@ Handler = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 BACKOFF_BASE_US = 2_000_000
 BACKOFF_LIMIT_US = 15 * 60 * 1_000_000
+AWAY_US = 10 * 1_000_000
+AWAY = (StoreAway, DatabaseAway, StorageFull)
+"""What says nothing of the job: without its store, its database or room on the disk, no job would have succeeded."""
 _ERROR_LENGTH = 2000
 _REAPED_AT_ONCE = 100
 _CANCEL_SECONDS = 5.0
@@ -45,8 +51,7 @@ class TerminalError(Exception):
 
 def backoff_us(attempt: int, random: Random) -> int:
     """How long after a failed attempt (1, 2, …) the next may start: doubling, bounded, spread over its upper half."""
-    full = min(BACKOFF_LIMIT_US, BACKOFF_BASE_US << min(attempt - 1, 32))
-    return full // 2 + random.randrange(full // 2 + 1)
+    return _upper_half(min(BACKOFF_LIMIT_US, BACKOFF_BASE_US << min(attempt - 1, 32)), random)
 
 
 class JobWorker:
@@ -241,7 +246,9 @@ class JobWorker:
                 return
 
     def _settle(self, db: Connection, job: Job, error: BaseException | None) -> None:
-        if error is not None:
+        if isinstance(error, AWAY):
+            jobs.release(db, job, error=_text(error), delay_us=_upper_half(AWAY_US, self._random))
+        elif error is not None:
             self._settle_failure(db, job, _text(error), terminal=isinstance(error, TerminalError))
         elif jobs.finish(db, job):
             self._owe_next(db, job)
@@ -257,6 +264,10 @@ class JobWorker:
         for schedule in self._schedules:
             if schedule.key == job.key and schedule.queue == job.queue:
                 scheduling.owe_next(db, schedule)
+
+
+def _upper_half(full: int, random: Random) -> int:
+    return full // 2 + random.randrange(full // 2 + 1)
 
 
 def _text(error: BaseException) -> str:
