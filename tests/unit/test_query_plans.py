@@ -37,7 +37,7 @@ MODULES = [
 
 MAY_SCAN = {
     # A deployment has few accounts; they are made one by one by its operator, and listed by the command line.
-    "SELECT id, account_id, created_us FROM account ORDER BY account_id",
+    "SELECT id, account_id, created_us, organization_id FROM account ORDER BY account_id",
     # `openecr status` counts the jobs; finished ones are few and are swept.
     "SELECT queue, state, COUNT(*) FROM job GROUP BY queue, state",
     "SELECT COALESCE(SUM(size_bytes), 0) FROM blob",

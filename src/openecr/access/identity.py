@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from openecr.db import accounts
-from openecr.db.accounts import KeyOwner
+from openecr.access.aws_managed import ADMINISTRATOR_ACCESS
+from openecr.db import callers
+from openecr.db.callers import KeyOwner
 from openecr.db.connection import Connection
 
 
@@ -12,6 +13,7 @@ class Caller:
     """The principal behind a request."""
 
     owner: KeyOwner
+    is_administrator: bool = False
 
     @property
     def account_id(self) -> str:
@@ -36,7 +38,7 @@ class Caller:
     @property
     def administrator(self) -> bool:
         """Whether the principal may do everything in its account."""
-        return bool(self.owner.administrator)
+        return self.is_administrator
 
     @property
     def arn(self) -> str:
@@ -46,5 +48,8 @@ class Caller:
 
 def find_caller(db: Connection, access_key_id: str) -> Caller | None:
     """The principal whose active access key this is."""
-    owner = accounts.find_key_owner(db, access_key_id)
-    return None if owner is None else Caller(owner)
+    owner = callers.find_key_owner(db, access_key_id)
+    if owner is None:
+        return None
+    policies = callers.policies_of(db, owner.principal_key)
+    return Caller(owner, any(policy.name == ADMINISTRATOR_ACCESS for policy in policies))

@@ -22,7 +22,7 @@ from openecr.aws.bodies import Bodies, Body, ClientLeft
 from openecr.aws.model import Service
 from openecr.aws.signers import SigningKeys
 from openecr.call import API, Operation, Origin, Waist
-from openecr.db.accounts import find_signing_secret
+from openecr.db.callers import find_signing_secret
 from openecr.errors import (
     MissingAuthenticationToken,
     ProtocolError,

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from openecr import data_dir as directories
+from openecr.access.credentials import AccessKey
 from openecr.app import composed
 from openecr.cli import options
 from openecr.db import accounts
 from openecr.db.connection import Connection
 from openecr.names import ACCOUNT_ID
-from openecr.processes.prepare import AccessKey, create_account
+from openecr.processes.prepare import create_account
 from openecr.settings import Settings, SettingsError
 
 app = typer.Typer(help="Make and list accounts.", no_args_is_help=True)

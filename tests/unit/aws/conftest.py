@@ -14,10 +14,11 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from openecr.access.aws_managed import ADMINISTRATOR_ACCESS
 from openecr.aws.plane import ApiPlane
 from openecr.blobs.memory import MemoryStore
 from openecr.call import Deployment, Operation, Waist
-from openecr.db import accounts
+from openecr.db import accounts, identities
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
@@ -140,11 +141,13 @@ def keyring(tmp_path: Path) -> Keyring:
         create_missing_keys(db, bytes(32), 0)
         opened = open_keyring(db, bytes(32))
         account = accounts.insert(db, ACCOUNT, 0)
-        principal = accounts.insert_principal(
-            db, account, kind="user", name="admin", unique_id="AIDAEXAMPLE", administrator=True, now_us=0
+        principal = identities.insert(
+            db, account, kind="user", name="admin", unique_id="AIDAEXAMPLE", version="1", now_us=0
         )
+        assert principal is not None
+        identities.attach_policy(db, principal, policy_arn=ADMINISTRATOR_ACCESS, policy_key=None, now_us=0)
         sealed = opened.seal(SECRET.encode(), ACCESS_KEY)
-        accounts.insert_access_key(db, principal, access_key_id=ACCESS_KEY, sealed_secret=sealed, now_us=0)
+        identities.insert_access_key(db, principal, access_key_id=ACCESS_KEY, sealed_secret=sealed, now_us=0)
         return opened
 
     async def write() -> Keyring:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from openecr.access.credentials import AccessKey
 from openecr.cli import aws_profile
 from openecr.cli.environment import Access
 from openecr.cli.options import CommandFailed
-from openecr.processes.prepare import AccessKey
 
 OTHERS = (
     b"# my notes\r\n[default]\nregion=eu-west-1   \n\n[profile  work]\n  role_arn = x\n[services mine]\ns3 =\n  a = b"
