@@ -68,6 +68,7 @@ class Question:
     vpc_id: str | None = None
     vpc_endpoint_id: str | None = None
     endpoint_policy: str | None = None
+    vpc_source_ip: str | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
     trust: NamedPolicy | None = None
     """The resource's own policy where it is not a repository: a role's trust policy."""
@@ -163,6 +164,7 @@ class Authorizer:
             user_agent=question.user_agent,
             vpc_id=question.vpc_id,
             vpc_endpoint_id=question.vpc_endpoint_id,
+            vpc_source_ip=question.vpc_source_ip,
             arguments=question.arguments,
             principal_tags=dict if owner is None else lambda: callers.tags_of(db, owner.principal_key),
             resource_tags=lambda: self._resource_tags(db, question.resource),
