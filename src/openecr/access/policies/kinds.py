@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+SYNTAX = "Syntax errors in policy."
+
 
 class PolicyKind(StrEnum):
     """Where a policy is attached; it decides which elements a statement must and may not have."""
