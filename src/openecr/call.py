@@ -97,6 +97,8 @@ class Deployment:
     """A fresh id for an object of a registry in this region; it says which store the object is in."""
     note_pull: Callable[[int, int], None]
     """(image key, now_us): remember that an image was pulled; flushed in batches, so a pull writes no row."""
+    note_key_use: Callable[[str, str, str, int], None] = field(default=lambda _key_id, _service, _region, _now_us: None)
+    """(access key id, service, region, now_us): remember that a key was used; flushed in batches, as pulls are."""
 
     @property
     def kms_keys(self) -> KeyService:
@@ -168,6 +170,7 @@ class Call:
 
 
 Resources = Callable[[RegistryName, Mapping[str, Any]], list[str]]
+Located = Callable[[Call, Mapping[str, Any]], list[str]]
 
 
 def repository_resources(registry: RegistryName, arguments: Mapping[str, Any]) -> list[str]:
@@ -194,6 +197,14 @@ class Decision(Generic[T]):
     resources: Resources
     consistent: bool = True
     """Whether its statements must see one snapshot; a read that is one statement need not."""
+    located: Located | None = None
+    """The resources instead, where their ARNs need what is stored, or who is calling."""
+
+    def resources_of(self, call: Call, arguments: Mapping[str, Any]) -> list[str]:
+        """The ARNs that the caller must be allowed to act on."""
+        if self.located is not None:
+            return self.located(call, arguments)
+        return self.resources(call.registry(), arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +236,18 @@ def decision(
 
 
 def operation(
-    name: str, *, writes: bool, action: str | None = None, resources: Resources = repository_resources
+    name: str,
+    *,
+    writes: bool,
+    action: str | None = None,
+    resources: Resources = repository_resources,
+    located: Located | None = None,
 ) -> Callable[[Callable[..., dict[str, Any]]], Operation]:
     """Declare an operation; its IAM action is ``ecr:{name}`` unless said otherwise."""
 
     def declare(function: Callable[..., dict[str, Any]]) -> Operation:
-        return Operation(name, Decision(function, action or f"ecr:{name}", writes, resources))
+        made = Decision(function, action or f"ecr:{name}", writes, resources, located=located)
+        return Operation(name, made)
 
     return declare
 
@@ -277,10 +294,12 @@ class Waist:
     async def run(self, step: Decision[T], origin: Origin, /, **arguments: Any) -> T:
         """Identify the caller, authorize, decide and commit; perform effects in between where asked."""
         results: dict[Effect, Any] = {}
+        service, _, _ = step.action.partition(":")
+        self.deployment.note_key_use(origin.access_key_id, service, origin.registry.region, origin.now_us)
 
         def body(db: Connection) -> T:
             call = Call(identify(db, origin), origin, self.deployment, db, step.writes, results)
-            authorize(call, step.action, step.resources(call.registry(), arguments))
+            authorize(call, step.action, step.resources_of(call, arguments))
             return step.function(call, **arguments)
 
         for _ in range(_MOST_EFFECTS):

@@ -18,7 +18,7 @@ class Denied:
 def decide(caller: Caller, action: str, resource: str) -> Denied | None:
     """None where the action is allowed, else why not (reference §1.4)."""
     account_id = _account_of(resource)
-    if account_id not in ("", caller.account_id):
+    if account_id not in ("", "aws", caller.account_id):  # AWS's own managed policies are every account's
         return Denied(f"because no resource-based policy allows the {action} action")
     if not caller.administrator:
         return Denied(f"because no identity-based policy allows the {action} action")
