@@ -103,8 +103,8 @@ def test_versions_are_five_and_one_is_in_force(iam: Any, managed: str) -> None:
     assert refusal_of(iam.delete_policy, PolicyArn=managed)[1:] == (
         "DeleteConflict",
         (
-            "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The "
-            "default version is deleted with the policy."
+            "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. "
+            "The default version is deleted with the policy."
         ),
     )
     for number in (2, 3, 4, 5):
@@ -283,10 +283,44 @@ def test_a_boundary_is_told_replaced_and_taken_away(iam: Any, user: str, managed
     assert refusal_of(iam.delete_user_permissions_boundary, UserName=user)[1] == "NoSuchEntity"
 
 
-def test_what_is_no_policy_is_refused(iam: Any, user: str) -> None:
-    for document in ("{", "[]", "null", "[" * 5000):
-        assert refusal_of(iam.put_user_policy, UserName=user, PolicyName="p", PolicyDocument=document) == (
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("{", "Syntax errors in policy."),
+        ("[]", "Syntax errors in policy."),
+        ("[" * 5000, "Syntax errors in policy."),
+        ('{"Statement": ["x"]}', "Syntax errors in policy."),
+        (
+            '{"Statement": {"Effect": "Allow", "Action": "ecr:*"}}',
+            "Policy statement must contain resources.",
+        ),
+        (
+            '{"Statement": {"Effect": "Allow", "Resource": "*"}}',
+            "Policy statement must contain actions.",
+        ),
+        (
+            '{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*", "Principal": "*"}}',
+            "Policy document should not specify a principal.",
+        ),
+        (
+            '{"Statement": {"Effect": "Permit", "Action": "*", "Resource": "*"}}',
+            "Syntax errors in policy. (the Effect of statement 1 must be Allow or Deny)",
+        ),
+    ],
+)
+def test_what_is_no_policy_is_refused(iam: Any, document: str, message: str) -> None:
+    refused = (400, "MalformedPolicyDocument", message)
+    assert refusal_of(iam.create_policy, PolicyName="p", PolicyDocument=document) == refused
+
+
+def test_what_is_no_trust_policy_is_refused(iam: Any, name: str) -> None:
+    for document, message in (
+        ("{", "Syntax errors in policy."),
+        (policy("sts:AssumeRole"), "Missing required field Principal"),
+        (trust(OWN_ACCOUNT, Resource="*"), "Has prohibited field Resource"),
+    ):
+        assert refusal_of(iam.create_role, RoleName=name, AssumeRolePolicyDocument=document) == (
             400,
             "MalformedPolicyDocument",
-            "Syntax errors in policy.",
+            message,
         )

@@ -35,9 +35,9 @@ def own_name(call: Call, user_name: str | None) -> str:
     """
     if user_name is not None:
         return user_name
-    if call.caller.owner.kind != USER:
+    if call.caller.known.kind != USER:
         raise ValidationFailed(message="Must specify userName when calling with non-User credentials")
-    return call.caller.owner.name
+    return call.caller.known.name
 
 
 def stored(call: Call, kind: str, name: str) -> str:

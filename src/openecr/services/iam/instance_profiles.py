@@ -3,7 +3,7 @@
 from typing import Any
 
 from openecr.access.credentials import INSTANCE_PROFILE_ID, unique_id
-from openecr.call import Call, authorize
+from openecr.call import Call
 from openecr.db import identities, instance_profiles
 from openecr.db.identities import ROLE
 from openecr.db.instance_profiles import InstanceProfile
@@ -20,7 +20,7 @@ def create_instance_profile(
     wanted = tag_rules.parse(tags)
     if wanted:
         arn = arns.arn(call.registry().account_id, f"instance-profile{path or '/'}{instance_profile_name}")
-        authorize(call, "iam:TagInstanceProfile", [arn])
+        call.authorize("iam:TagInstanceProfile", arn)
     account_key = finding.hold_account(call)
     quotas.require_room(
         instance_profiles.count(call.db, account_key),
@@ -93,7 +93,7 @@ def list_instance_profiles_for_role(
 def add_role_to_instance_profile(call: Call, *, instance_profile_name: str, role_name: str) -> dict[str, Any]:
     """Put a role into an instance profile that has none; the caller must be allowed to pass the role on."""
     profile = require(call, instance_profile_name)
-    authorize(call, "iam:PassRole", [arns.stored(call, ROLE, role_name)])
+    call.authorize("iam:PassRole", arns.stored(call, ROLE, role_name))
     role = finding.require_modifiable(call, ROLE, role_name)
     if profile.role_name is not None:
         raise LimitExceeded(message="Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1")

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from openecr.call import Call, authorize
+from openecr.call import Call
 from openecr.db import oidc_providers
 from openecr.db.oidc_providers import OidcProvider
 from openecr.errors import EntityAlreadyExists, InvalidInput, LimitExceeded, NoSuchEntity
@@ -33,7 +33,7 @@ def create_open_id_connect_provider(
     _require_thumbprints(thumbprint_list or [])
     arn = arns.arn(call.registry().account_id, f"oidc-provider/{issuer[1]}")
     if wanted:
-        authorize(call, "iam:TagOpenIDConnectProvider", [arn])
+        call.authorize("iam:TagOpenIDConnectProvider", arn)
     account_key = finding.hold_account(call)
     there = oidc_providers.every(call.db, call.registry().account_id)
     if issuer[1] in {provider.url for provider in there}:

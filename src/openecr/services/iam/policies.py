@@ -6,7 +6,7 @@ from typing import Any
 from openecr.access import aws_managed
 from openecr.access.aws_managed import ManagedPolicy
 from openecr.access.credentials import POLICY_ID, unique_id
-from openecr.call import Call, authorize
+from openecr.call import Call
 from openecr.db import accounts, identity_policies, managed_policies
 from openecr.db.identities import GROUP, ROLE, USER
 from openecr.db.identity_policies import Holder
@@ -39,7 +39,7 @@ def create_policy(
     require_document(policy_document)
     arn = arns.arn(call.registry().account_id, f"policy{path or '/'}{policy_name}")
     if wanted:
-        authorize(call, "iam:TagPolicy", [arn])
+        call.authorize("iam:TagPolicy", arn)
     account_key = finding.hold_account(call)
     quotas.require_room(managed_policies.count(call.db, account_key), quotas.POLICIES_PER_ACCOUNT, "PoliciesPerAccount")
     made = managed_policies.insert(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from openecr.access.credentials import ROLE_ID, fresh_version, unique_id
-from openecr.call import Call, authorize
+from openecr.call import Call
 from openecr.db import access_keys, callers, identities, identity_tags, instance_profiles
 from openecr.db.identities import ROLE, Identity
 from openecr.errors import DeleteConflict, EntityAlreadyExists, InvalidInput
@@ -31,7 +31,7 @@ def create_role(
     if (path or "/").startswith(finding.SERVICE_ROLE_PATH):
         raise InvalidInput(message=f"The path {path} is reserved for service-linked roles.")
     if wanted:
-        authorize(call, "iam:TagRole", [arns.arn(call.registry().account_id, f"role{path or '/'}{role_name}")])
+        call.authorize("iam:TagRole", arns.arn(call.registry().account_id, f"role{path or '/'}{role_name}"))
     if permissions_boundary is not None:
         boundaries.require_policy(call, permissions_boundary)
     made = make(

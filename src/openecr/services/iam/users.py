@@ -3,7 +3,7 @@
 from typing import Any
 
 from openecr.access.credentials import USER_ID, fresh_version, unique_id
-from openecr.call import Call, authorize
+from openecr.call import Call
 from openecr.db import access_keys, callers, groups, identities, identity_policies, identity_tags
 from openecr.db.identities import USER, Identity
 from openecr.errors import DeleteConflict, EntityAlreadyExists
@@ -24,7 +24,7 @@ def create_user(
     wanted = tag_rules.parse(tags)
     account_key = finding.hold_account(call)
     if wanted:
-        authorize(call, "iam:TagUser", [arns.arn(call.registry().account_id, f"user{path or '/'}{user_name}")])
+        call.authorize("iam:TagUser", arns.arn(call.registry().account_id, f"user{path or '/'}{user_name}"))
     if permissions_boundary is not None:
         boundaries.require_policy(call, permissions_boundary)
     if identities.find(call.db, call.registry().account_id, USER, user_name) is not None:
