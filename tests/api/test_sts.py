@@ -86,9 +86,11 @@ def test_a_role_is_assumed_and_its_session_calls(server: Server, sts: Any, name:
     assert ecr.describe_repositories()["ResponseMetadata"]["HTTPStatusCode"] == 200
     assert refusal(ecr.create_repository, repositoryName=name)[1:] == (
         "AccessDeniedException",
-        f"User: {assumed['Arn']} is not authorized to perform: ecr:CreateRepository on resource: "
-        f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/{name} because no identity-based policy allows the "
-        "ecr:CreateRepository action",
+        (
+            f"User: {assumed['Arn']} is not authorized to perform: ecr:CreateRepository on resource: "
+            f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/{name} because no identity-based policy allows the "
+            "ecr:CreateRepository action"
+        ),
     )
 
 
@@ -322,8 +324,10 @@ def test_session_policies_shrink_a_session_and_never_widen_it(server: Server, st
     assert refusal(ecr.get_authorization_token) == (
         400,
         "AccessDeniedException",
-        f"User: {who} is not authorized to perform: ecr:GetAuthorizationToken on resource: * "
-        "because no session policy allows the ecr:GetAuthorizationToken action",
+        (
+            f"User: {who} is not authorized to perform: ecr:GetAuthorizationToken on resource: * "
+            "because no session policy allows the ecr:GetAuthorizationToken action"
+        ),
     )
     assert "no identity-based policy" in refusal(ecr.create_repository, repositoryName=name)[2]
 
@@ -356,8 +360,10 @@ def test_a_session_policy_of_too_many_characters_is_refused(server: Server, sts:
     assert refusal(assume, sts=sts, role_arn=role, Policy=policy(statement("ecr:*", Resource="x" * 2100))) == (
         400,
         "ValidationError",
-        "1 validation error detected: Value at 'policy' failed to satisfy constraint: "
-        "Member must have length less than or equal to 2048",
+        (
+            "1 validation error detected: Value at 'policy' failed to satisfy constraint: "
+            "Member must have length less than or equal to 2048"
+        ),
     )
 
 

@@ -92,7 +92,7 @@ def session_keys(
 ) -> Mapping[str, tuple[str, ...]]:
     """The condition keys of STS that a trust policy may ask for (Service Authorization Reference, "Condition keys for
     AWS Security Token Service")."""
-    keys = {"sts:rolesessionname": (session_name,)}
+    keys: dict[str, tuple[str, ...]] = {"sts:rolesessionname": (session_name,)}
     if external_id is not None:
         keys["sts:externalid"] = (external_id,)
     if source_identity:

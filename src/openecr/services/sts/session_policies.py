@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from openecr.access import aws_managed
-from openecr.access.policies.document import MalformedPolicy, PolicyKind, compiled
+from openecr.access.policies.document import PolicyInvalid, PolicyKind, compiled
 from openecr.call import Call
 from openecr.db import sessions
 from openecr.errors import MalformedPolicyDocument, ValidationFailed
@@ -24,8 +24,8 @@ def session_policies(
     if policy is not None:
         try:
             compiled(policy, PolicyKind.SESSION)
-        except MalformedPolicy as malformed:
-            raise MalformedPolicyDocument(message=str(malformed)) from None
+        except PolicyInvalid as invalid:
+            raise MalformedPolicyDocument(message=invalid.why) from None
         found.append(("the session policy", policy))
     return arns, found
 

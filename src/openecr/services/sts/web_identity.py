@@ -10,7 +10,8 @@ from typing import Any
 
 from openecr.access import web_identity
 from openecr.access.condition_keys import Asked, Context
-from openecr.access.policies.evaluation import AccessRequest, PolicySet, Principal, evaluate
+from openecr.access.policies.document import PolicyKind, compiled
+from openecr.access.policies.evaluation import AccessRequest, NamedPolicy, PolicySet, Principal, evaluate
 from openecr.access.web_identity import Unverified, WebIdentity
 from openecr.call import Call, Deployment, Flow, Operation, decision, flow, without_permission
 from openecr.db import trusted_issuers
@@ -195,7 +196,13 @@ def _trusts(call: Call, role: AssumableRole, bearer: Bearer, session_name: str, 
         resource_account_id=role.account_id,
         context=Context(asked),
     )
-    return evaluate(request, PolicySet(resource=policy)).allowed
+    return evaluate(request, PolicySet(resource=policy, endpoint=_endpoint(call))).allowed
+
+
+def _endpoint(call: Call) -> NamedPolicy | None:
+    """The policy of the VPC endpoint that the request came through."""
+    text = call.origin.endpoint_policy
+    return None if text is None else NamedPolicy("the endpoint's policy", compiled(text, PolicyKind.ENDPOINT))
 
 
 def _keys(bearer: Bearer, session_name: str) -> Mapping[str, tuple[str, ...]]:
