@@ -185,22 +185,22 @@ def test_across_accounts(source: str, caller: Principal, kinds: dict[str, Any], 
     assert (verdict.allowed, verdict.reason) == (reason == YES, reason), source
 
 
-SCOPES: list[tuple[str, str, str, bool]] = [
-    ("V1", "ecr:ReplicateImage", "registry", True),
-    ("V1", "ecr:BatchImportUpstreamImage", "registry", True),
-    ("V1", "ecr:CreateRepository", "registry", True),
-    ("V1", "ecr:BatchGetImage", "registry", False),
-    ("V1", "ecr:PutImage", "registry", False),
-    ("V2", "ecr:ReplicateImage", "registry", True),
-    ("V2", "ecr:BatchGetImage", "registry", True),
-    ("V2", "ecr:GetAuthorizationToken", "registry", True),
-    ("V2", "kms:Decrypt", "registry", False),
+SCOPES: list[tuple[str, str, bool]] = [
+    ("V1", "ecr:ReplicateImage", True),
+    ("V1", "ecr:BatchImportUpstreamImage", True),
+    ("V1", "ecr:CreateRepository", True),
+    ("V1", "ecr:BatchGetImage", False),
+    ("V1", "ecr:PutImage", False),
+    ("V2", "ecr:ReplicateImage", True),
+    ("V2", "ecr:BatchGetImage", True),
+    ("V2", "ecr:GetAuthorizationToken", True),
+    ("V2", "kms:Decrypt", False),
 ]
 
 
-@pytest.mark.parametrize(("scope", "action", "kind", "considered"), SCOPES)
-def test_the_scope_of_a_registry_policy(scope: str, action: str, kind: str, considered: bool) -> None:
-    verdict = decide(USER, action=action, scope=scope, identity=allow("*"), **{kind: deny("*")})
+@pytest.mark.parametrize(("scope", "action", "considered"), SCOPES)
+def test_the_scope_of_a_registry_policy(scope: str, action: str, considered: bool) -> None:
+    verdict = decide(USER, action=action, scope=scope, identity=allow("*"), registry=deny("*"))
     assert verdict.explicit is considered, REGISTRY
 
 
@@ -258,15 +258,14 @@ def test_an_action_without_a_resource_is_of_the_callers_account() -> None:
     assert verdict.allowed, "IAM User Guide, IAM JSON policy elements: Resource"
 
 
-@pytest.mark.parametrize(
-    ("kind", "arn", "shown"), [("identity", True, True), ("boundary", True, True), ("repository", True, False)]
-)
-def test_a_managed_policy_that_denies_is_named_within_the_account(kind: str, arn: bool, shown: bool) -> None:
+@pytest.mark.parametrize(("kind", "shown"), [("identity", True), ("boundary", True), ("repository", False)])
+def test_a_managed_policy_that_denies_is_named_within_the_account(kind: str, shown: bool) -> None:
     name = f"arn:aws:iam::{OURS}:policy/limits"
+    denying: dict[str, Any] = {kind: D}
     source = "AWS Security Blog, Enhanced access denied error messages with policy ARNs"
-    assert decide(USER, name=name, **{kind: D}).reason.endswith(f": {name}") is shown, source
-    assert not decide(THEIR_USER, name=name, **{kind: D}).reason.endswith(name), source
-    assert ":" not in decide(USER, name="inline policy limits of user dev", **{kind: D}).reason
+    assert decide(USER, name=name, **denying).reason.endswith(f": {name}") is shown, source
+    assert not decide(THEIR_USER, name=name, **denying).reason.endswith(name), source
+    assert ":" not in decide(USER, name="inline policy limits of user dev", **denying).reason
 
 
 def test_a_verdict_names_what_decided() -> None:

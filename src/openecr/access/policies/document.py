@@ -16,7 +16,7 @@ from openecr.access.policies.validation import VERSIONS, as_list, checked_condit
 
 __all__ = ["Effect", "Policy", "PolicyInvalid", "PolicyKind", "Position", "Statement", "compiled", "parse"]
 
-_MOST_ACTIONS = 512
+_MOST_ACTIONS = 128
 _NO_CONTEXT = Reading({})
 
 
@@ -114,7 +114,7 @@ def parse(text: str, kind: PolicyKind) -> Policy:
     return Policy(kind, version, compiled_ones, depends_on)
 
 
-@lru_cache(1024)
+@lru_cache(512)
 def compiled(text: str, kind: PolicyKind) -> Policy:
     """The same for a text that was accepted before; recent answers are kept.
 
