@@ -49,10 +49,11 @@ class Grant(IntEnum):
     """The user, the session, the service, or everyone."""
 
 
-_ACCOUNT_ID = re.compile(r"\d{12}")
-_ROOT = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):root")
+_ACCOUNT_ID = re.compile(r"\d{12}", re.ASCII)
+_ROOT = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):root", re.ASCII)
 _ARN = re.compile(
-    r"arn:aws[a-z-]*:(?:iam::\d{12}:(?:user|role)|sts::\d{12}:(?:assumed-role/[\w+=,.@-]+|federated-user))/[\w+=,.@/-]+"
+    r"arn:aws[a-z-]*:(?:iam::\d{12}:(?:user|role)|sts::\d{12}:(?:assumed-role/[\w+=,.@-]+|federated-user))/[\w+=,.@/-]+",
+    re.ASCII,
 )
 _UNIQUE_ID = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,124}")
 
