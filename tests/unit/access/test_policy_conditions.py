@@ -42,6 +42,9 @@ ROWS: list[tuple[str, str, str, Any, list[str] | None, bool]] = [
     (OPERATORS, "StringLike", TAG, "*", None, False),
     (OPERATORS, "StringLike", TAG, "a*:b*c", ["a-1/2:b:c"], True),
     (OPERATORS, "StringLike", TAG, "R*", ["red"], False),
+    (OPERATORS, "StringLike", TAG, "red*ed", ["red"], False),
+    (OPERATORS, "StringLike", TAG, "red*ed", ["reded"], True),
+    (OPERATORS, "StringLike", TAG, "re*e*d", ["red"], False),
     (OPERATORS, "StringNotLike", TAG, "r*", ["red"], False),
     (OPERATORS, "StringNotLike", TAG, "r*", ["blue"], True),
     (OPERATORS, "StringNotLike", TAG, "r*", None, True),
@@ -208,6 +211,8 @@ SUBSTITUTED: list[tuple[str, str, str, bool]] = [
     ("ArnLike", "arn:aws:iam::111122223333:role/kim", "arn:aws:iam::*:role/${aws:username}", False),
     ("ArnNotLike", "arn:aws:iam::1:role/kim", "arn:aws:iam::*:role/${aws:PrincipalTag/none}", True),
     ("StringEquals", "${broken", "${broken", True),
+    ("StringEquals", "${aws:username, dev}", "${aws:username, dev}", True),
+    ("StringEquals", "dev", "${aws:username, dev}", False),
 ]
 
 

@@ -107,8 +107,7 @@ class Principals:
         return self._grant_of_identity(principal)
 
     def _grant_of_identity(self, principal: Principal) -> Grant:
-        # The session's ARN or the user's; an account's root user is the account.
-        if principal.kind != "root" and principal.arn in self._named:
+        if principal.arn in self._named:
             return Grant.DIRECT
         if principal.unique_id and principal.unique_id.partition(":")[0] in self._named:
             return Grant.ROLE if principal.kind == "role" else Grant.DIRECT
