@@ -183,8 +183,7 @@ def _judge(
         needed.remove(Layer.BOUNDARY)
     if policies.session is None and Layer.SESSION in needed:
         needed.remove(Layer.SESSION)
-    allowing = {match.layer for match in allows}
-    return needed, [each for each in needed if each not in allowing]
+    return needed, [each for each in needed if not any(match.layer is each for match in allows)]
 
 
 _OF_IDENTITY = (Layer.IDENTITY, Layer.BOUNDARY, Layer.SESSION)
