@@ -1,4 +1,4 @@
-"""Temporary credentials on three servers: good on all at once, and gone from all once the command that ends them ends."""
+"""Temporary credentials on three servers: good on all at once, ended on all by one command."""
 
 import time
 
@@ -10,15 +10,13 @@ from tests.registry_client import RegistryClient
 from tests.running import DEFAULT_ACCOUNT
 from tests.waiting import wait_until
 
-ROUNDS = 2
-
 
 def test_a_fresh_session_works_on_every_server(many: Deployment) -> None:
     trust = trusts(f"arn:aws:iam::{DEFAULT_ACCOUNT}:root")
     role = make_role(many.servers[0], f"fresh-{time.monotonic_ns()}", trust=trust)
     sts = [server.client("sts") for server in many.servers]
 
-    for number in range(3 * ROUNDS):
+    for number in range(6):
         made = sts[number % 3].assume_role(RoleArn=role, RoleSessionName="ci")
         for server in many.servers:
             told = client(server, "sts", made["Credentials"]).get_caller_identity()
@@ -34,11 +32,12 @@ def test_no_server_takes_what_was_revoked_once_the_command_ended(
     image = push(docker, repository, "image", "v1")
     path = f"/v2/{repository}/manifests/{image.digest}"
     sts = many.servers[0].client("sts")
-    for _ in range(ROUNDS):
-        credentials = sts.assume_role(RoleArn=role, RoleSessionName="ci")["Credentials"]
-        password = registry_password(many.servers[1], credentials)
-        hammers = revoked_while_pulled(many, name, password, path)
-        assert {status for hammer in hammers for status in hammer.strange} == {403}
+    credentials = sts.assume_role(RoleArn=role, RoleSessionName="ci")["Credentials"]
+    password = registry_password(many.servers[1], credentials)
+
+    hammers = revoked_while_pulled(many, name, password, path)
+
+    assert {status for hammer in hammers for status in hammer.strange} == {403}
 
 
 def revoked_while_pulled(many: Deployment, role: str, password: str, path: str) -> list[Hammer]:

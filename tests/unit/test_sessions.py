@@ -1,6 +1,7 @@
 """Sessions in the database, on every engine."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.engines import Engine
@@ -42,7 +43,7 @@ def role(db: Connection) -> int:
     return key
 
 
-def fill(db: Connection, role: int, count: int, **more: int) -> list[str]:
+def fill(db: Connection, role: int, count: int, **more: Any) -> list[str]:
     made = [replace(SESSION, principal_key=role, access_key_id=f"ASIA{number}", **more) for number in range(count)]
     for session in made:
         sessions.insert(db, session)

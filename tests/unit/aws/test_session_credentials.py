@@ -74,7 +74,8 @@ def test_a_registry_token_lasts_half_a_day_unless_it_follows_its_session(api: Ap
 
     def expires_us(server: Api, **signing: Any) -> int:
         (data,) = server.call("GetAuthorizationToken", **signing).document["authorizationData"]
-        return round(data["expiresAt"] * 1_000_000)
+        told: float = data["expiresAt"]
+        return round(told * 1_000_000)
 
     assert expires_us(at(api, late_us), **session) == late_us + 12 * HOUR_US
     following = at(api, late_us, token_follows_session=True)
