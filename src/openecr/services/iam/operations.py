@@ -13,6 +13,7 @@ from openecr.services.iam import (
     policies,
     policy_versions,
     roles,
+    simulation,
     tags,
     users,
 )
@@ -29,6 +30,7 @@ _CAPABILITIES = (
     policies,
     policy_versions,
     roles,
+    simulation,
     tags,
     users,
 )
