@@ -112,7 +112,7 @@ def test_a_built_operation_answers_without_members_by_its_model(api: Api, name: 
     reply = api.call(name)
 
     if not required:
-        assert reply.status == 200
+        assert reply.status == 200 or reply.document["__type"] == "RegistryPolicyNotFoundException"
     elif "ValidationException" in reply.document["__type"]:
         assert f"'{required[0]}' failed to satisfy constraint: Member must not be null" in reply.document["message"]
     else:
@@ -144,7 +144,7 @@ def test_a_handler_raises_what_its_model_declares(service: str, name: str) -> No
     declared = {shape.name for shape in model.load(service).operations[name].error_shapes}
     codes = {getattr(errors, raised).code for raised in _raised_by(HANDLERS[service][name])}
 
-    assert codes - declared - ANYWHERE - (COMMON_TO_AWS if service == "kms" else set()) == set()
+    assert codes - declared - ANYWHERE - (COMMON_TO_AWS if service in ("kms", "sts") else set()) == set()
 
 
 def _raised_by(handler: Operation) -> set[str]:
