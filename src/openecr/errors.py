@@ -639,6 +639,13 @@ class InvalidInput(RegistryError):
     code = "InvalidInputException"
 
 
+class PolicyNotAttachable(RegistryError):
+    """A policy that only a service-linked role has."""
+
+    code = "PolicyNotAttachableException"
+    template = "Cannot attach a Service Role Policy to a customer role."
+
+
 class UnmodifiableEntity(RegistryError):
     """A service-linked role, which only its service changes."""
 
