@@ -20,7 +20,7 @@ from openecr.access.policies.variables import (
 )
 
 Matcher = Callable[[str], bool]
-_MOST_KEPT = 1024
+_MOST_KEPT = 256
 
 
 @lru_cache(_MOST_KEPT)
