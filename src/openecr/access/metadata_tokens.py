@@ -1,5 +1,5 @@
-"""Session tokens of the instance metadata endpoint: what ``PUT /latest/api/token`` hands out (Amazon EC2 User Guide, "Use
-the Instance Metadata Service to access instance metadata").
+"""Tokens of the instance metadata endpoint: what ``PUT /latest/api/token`` hands out (Amazon EC2 User Guide, "Use the
+Instance Metadata Service to access instance metadata").
 
 A token says only that its holder could send a PUT with a header, which a request that somebody was tricked into cannot.
 It is signed, so that every server takes it, and good for the address that asked for it alone. Which role that address

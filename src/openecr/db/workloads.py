@@ -1,6 +1,7 @@
 """Workloads: who gets a role's sessions by a bearer token, or by the network that it comes from.
 
-Nothing here is kept in a server's memory: credentials are fetched a few times an hour, and what was deleted ends at once.
+Nothing here is kept in a server's memory: credentials are fetched a few times an hour, and what was deleted ends at
+once.
 """
 
 from collections.abc import Sequence
@@ -91,9 +92,7 @@ def page(db: Connection, after_name: str, most: int) -> list[Workload]:
     return [Workload(*row) for row in rows]
 
 
-def insert(
-    db: Connection, *, name: str, service: str, role_id: str, session_seconds: int, now_us: int
-) -> int | None:
+def insert(db: Connection, *, name: str, service: str, role_id: str, session_seconds: int, now_us: int) -> int | None:
     """Add a workload; its key, None where the name is taken."""
     row = db.row(
         "INSERT INTO workload (name, service, role_id, session_seconds, created_us)"
@@ -197,8 +196,31 @@ def hand_out(db: Connection, key: int, *, access_key_id: str, sealed_session: by
     )
 
 
+def insert_session(db: Connection, workload_key: int, *, access_key_id: str, kept_until_us: int, now_us: int) -> None:
+    """Remember a session that was made for a workload, and forget those of which nothing can live any more."""
+    db.run(
+        "DELETE FROM workload_session WHERE workload_key = :workload_key AND kept_until_us <= :now_us",
+        workload_key=workload_key,
+        now_us=now_us,
+    )
+    db.run(
+        "INSERT INTO workload_session (access_key_id, workload_key, kept_until_us)"
+        " VALUES (:access_key_id, :workload_key, :kept_until_us)",
+        access_key_id=access_key_id,
+        workload_key=workload_key,
+        kept_until_us=kept_until_us,
+    )
+
+
+def sessions_of(db: Connection, workload_key: int) -> list[str]:
+    """The access key ids of a workload's sessions; there are few, for they are forgotten in time."""
+    rows = db.rows("SELECT access_key_id FROM workload_session WHERE workload_key = :key", key=workload_key)
+    return [row[0] for row in rows]
+
+
 def delete(db: Connection, key: int) -> None:
     """Forget a workload, its tokens and its networks."""
+    db.run("DELETE FROM workload_session WHERE workload_key = :key", key=key)
     db.run("DELETE FROM workload_token WHERE workload_key = :key", key=key)
     db.run("DELETE FROM workload_source WHERE workload_key = :key", key=key)
     db.run("DELETE FROM workload WHERE id = :key", key=key)

@@ -9,7 +9,6 @@ from openecr.errors import DatabaseAway
 from openecr.services.workloads.credentials import NoWorkload, RoleUnusable, by_token, credentials
 from openecr.workloads.answers import Answer, as_json, instant
 
-PATH = "/v1/credentials"
 _LONGEST_TOKEN = 512
 
 

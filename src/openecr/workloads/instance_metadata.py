@@ -1,6 +1,8 @@
-"""Credentials for nodes, by address: version 2 of EC2's instance metadata service, as far as credentials need it (Amazon
-EC2 User Guide, "Use the Instance Metadata Service to access instance metadata" and "Retrieve security credentials from
-instance metadata"). Version 1 is not there: a request without a token is refused."""
+"""Credentials for nodes, by address: version 2 of EC2's instance metadata service, as far as credentials need it.
+
+Sources: Amazon EC2 User Guide, "Use the Instance Metadata Service to access instance metadata" and "Retrieve security
+credentials from instance metadata". Version 1 is not there: a request without a token is refused.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

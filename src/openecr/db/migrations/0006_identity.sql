@@ -156,6 +156,14 @@ CREATE TABLE workload_token (
 ) {table};
 CREATE INDEX workload_token_workload ON workload_token (workload_key, created_us);
 
+-- Every session of which credentials or a registry token may live: they end with the workload.
+CREATE TABLE workload_session (
+    access_key_id TEXT NOT NULL PRIMARY KEY,
+    workload_key BIGINT NOT NULL REFERENCES workload (id) ON DELETE RESTRICT,
+    kept_until_us BIGINT NOT NULL
+) {table};
+CREATE INDEX workload_session_workload ON workload_session (workload_key, kept_until_us);
+
 CREATE TABLE workload_source (
     network TEXT NOT NULL PRIMARY KEY,
     workload_key BIGINT NOT NULL REFERENCES workload (id) ON DELETE RESTRICT

@@ -1,1 +1,1 @@
-"""Workloads without secrets of IAM: tasks with a bearer token, and nodes with an address, get the sessions of a role."""
+"""Workloads without secrets of IAM: tasks by a bearer token, and nodes by their address, get the sessions of a role."""

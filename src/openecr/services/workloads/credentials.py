@@ -1,10 +1,9 @@
 """The credentials that workloads get: one session of the role for all who ask, and the next when half of it is over.
 
-The session is kept sealed in the workload's row, so that every server hands out the same; a session that was revoked, or
-whose role is gone, is handed out by none.
+The session is kept sealed in the workload's row, so that every server hands out the same; a session that was revoked,
+or whose role is gone, is handed out by none.
 """
 
-import base64
 import hashlib
 import secrets
 from collections.abc import Callable
@@ -12,9 +11,11 @@ from dataclasses import dataclass
 
 import orjson
 
+from openecr.access.credentials import TEMPORARY, new_access_key
 from openecr.call import Deployment
-from openecr.db import callers, workloads
+from openecr.db import callers, sessions, workloads
 from openecr.db.connection import Connection
+from openecr.db.sessions import NewSession
 from openecr.db.workloads import Workload
 from openecr.services.workloads import workload_rules
 from openecr.services.workloads.trust import trusts
@@ -100,7 +101,9 @@ def _require(db: Connection, find: Find) -> Workload:
     if found.role_key is None:
         raise RoleUnusable("The role does not exist any more.")
     if not trusts(found.trust_policy, found.service):
-        raise RoleUnusable(f"{found.service} cannot assume the role {found.role_name}: its trust policy does not allow it.")
+        raise RoleUnusable(
+            f"{found.service} cannot assume the role {found.role_name}: its trust policy does not allow it."
+        )
     return found
 
 
@@ -130,6 +133,38 @@ def _renewed(db: Connection, deployment: Deployment, find: Find, now_us: int) ->
         renew_us=workload_rules.renews_at_us(now_us, found.session_seconds),
     )
     return made
+
+
+def _issue(db: Connection, deployment: Deployment, found: Workload, now_us: int) -> RoleCredentials:
+    assert found.role_key is not None  # noqa: S101 - required before
+    assert found.role_arn is not None  # noqa: S101 - as the key
+    key = new_access_key(TEMPORARY)
+    token = secrets.token_urlsafe(96)
+    expires_us = now_us + found.session_seconds * 1_000_000
+    kept_us = (deployment.settings.token_seconds + deployment.settings.upload_expiry_seconds) * 1_000_000
+    sessions.insert(
+        db,
+        NewSession(
+            access_key_id=key.access_key_id,
+            principal_key=found.role_key,
+            sealed_secret=deployment.keyring.seal(key.secret_access_key.encode(), key.access_key_id),
+            token_digest=hashlib.sha256(token.encode()).digest(),
+            name=found.name,
+            policies="",
+            tags="",
+            transitive_tags="",
+            source_identity="",
+            provider="",
+            chained=0,
+            created_us=now_us,
+            expires_us=expires_us,
+            kept_until_us=expires_us + kept_us,
+        ),
+    )
+    workloads.insert_session(
+        db, found.key, access_key_id=key.access_key_id, kept_until_us=expires_us + kept_us, now_us=now_us
+    )
+    return RoleCredentials(found.role_arn, key.access_key_id, key.secret_access_key, token, now_us, expires_us)
 
 
 def _context(found: Workload) -> str:

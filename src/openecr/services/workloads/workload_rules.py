@@ -39,7 +39,9 @@ def networks_of(source: str) -> list[str]:
     except ValueError:
         return []
     if isinstance(found, ipaddress.IPv6Address):
-        found = found.ipv4_mapped or ipaddress.IPv6Address(int(found))  # without a scope, which is another machine's word
+        found = found.ipv4_mapped or ipaddress.IPv6Address(
+            int(found)
+        )  # without a scope, which is another machine's word
     return [str(ipaddress.ip_network((found, length), strict=False)) for length in range(found.max_prefixlen, 0, -1)]
 
 
