@@ -36,6 +36,7 @@ from openecr.services.ecr import encrypting, garbage, quotas, upkeep
 from openecr.services.ecr.integrity import scrub
 from openecr.services.kms import upkeep as kms_upkeep
 from openecr.services.served import SERVICES
+from openecr.services.sts import upkeep as sts_upkeep
 from openecr.settings import Settings
 from openecr.workloads.answers import reply as reply_to_workload
 from openecr.workloads.container import ContainerCredentials
@@ -51,6 +52,7 @@ SCHEDULES = (
     Schedule("scrub-layers", "scrub-layers", 10 * _MINUTE_US),
     Schedule("encrypt-stored", "encrypt-stored", 10 * _MINUTE_US),
     Schedule("destroy-keys", "destroy-keys", 10 * _MINUTE_US),
+    Schedule("delete-sessions", "delete-sessions", 10 * _MINUTE_US),
 )
 """Work that comes back, once per deployment however many job processes there are."""
 
@@ -258,6 +260,11 @@ class Application:
             if destroyed:
                 log.info("KMS keys destroyed", keys=destroyed)
 
+        async def delete_sessions(_args: Mapping[str, Any]) -> None:
+            deleted = await sts_upkeep.delete_due_sessions(database, self._deployment.now_us())
+            if deleted:
+                log.info("sessions deleted", sessions=deleted)
+
         async def collect_garbage(_args: Mapping[str, Any]) -> None:
             collected = await garbage.collect(database, blobs, settings, disk_of(settings))
             if collected != garbage.Collected():
@@ -281,6 +288,7 @@ class Application:
                 "scrub-layers": self._with_fresh_keys(scrub_layers),
                 "encrypt-stored": self._with_fresh_keys(encrypt_stored),
                 "destroy-keys": self._with_fresh_keys(destroy_keys),
+                "delete-sessions": delete_sessions,
             },
             schedules=SCHEDULES,
         )

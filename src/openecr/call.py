@@ -22,6 +22,7 @@ from openecr.encryption import KeyService, LocalKeys, open_store
 from openecr.errors import AccessDenied, UnrecognizedClient
 from openecr.keyring import Keyring
 from openecr.names import RegistryName, parse_repository_arn, repository_arn
+from openecr.remote.issuer_keys import IssuerKeys
 from openecr.settings import Settings
 
 T = TypeVar("T")
@@ -107,6 +108,8 @@ class Deployment:
     """(image key, now_us): remember that an image was pulled; flushed in batches, so a pull writes no row."""
     authorizer: Authorizer = field(default_factory=Authorizer)
     """Who may do what, with what this process compiled before."""
+    issuer_keys: IssuerKeys = field(default_factory=IssuerKeys)
+    """The keys of identity providers, asked for on this process's account."""
 
     @property
     def kms_keys(self) -> KeyService:
@@ -285,12 +288,17 @@ class Operation:
 
 
 def decision(
-    action: str, *, writes: bool, resources: Resources = repository_resources, consistent: bool = True
+    action: str,
+    *,
+    writes: bool,
+    resources: Resources = repository_resources,
+    consistent: bool = True,
+    anonymous: bool = False,
 ) -> Callable[[Callable[..., T]], Decision[T]]:
     """Declare a decision that planes and flows run through the waist."""
 
     def declare(function: Callable[..., T]) -> Decision[T]:
-        return Decision(function, action, writes, resources, consistent)
+        return Decision(function, action, writes, resources, consistent, anonymous)
 
     return declare
 
@@ -355,7 +363,7 @@ class Waist:
         results: dict[Effect, Any] = {}
 
         def body(db: Connection) -> T:
-            caller = identify(db, origin, anonymous=step.anonymous)
+            caller = identify(db, origin, step.action, anonymous=step.anonymous)
             call = Call(caller, origin, self.deployment, db, step.writes, results, arguments)
             if not step.anonymous:
                 for resource in step.resources(call.registry(), arguments):
@@ -372,11 +380,11 @@ class Waist:
         raise RuntimeError(f"{step.function.__name__} asked for more than {_MOST_EFFECTS} effects")
 
 
-def identify(db: Connection, origin: Origin, *, anonymous: bool = False) -> Caller:
-    """The caller behind a proven access key, or the error of a key that is gone."""
+def identify(db: Connection, origin: Origin, action: str, *, anonymous: bool = False) -> Caller:
+    """The caller behind a proven access key, or the error of a key that is gone, or that this action does not take."""
     if anonymous and not origin.access_key_id:
         return ANONYMOUS
     caller = find_caller(db, origin.access_key_id)
-    if caller is None:
+    if caller is None or not caller.credentials_take(action):
         raise UnrecognizedClient
     return caller

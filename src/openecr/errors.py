@@ -198,7 +198,7 @@ class IdentityProviderAway(RegistryError):
     template = "The keys of the identity provider {issuer} could not be fetched: {why}"
 
 
-class PolicyDocumentMalformed(RegistryError):
+class MalformedPolicyDocument(RegistryError):
     """A policy that is none."""
 
     code = "MalformedPolicyDocumentException"

@@ -66,6 +66,18 @@ def service_of_target(prefix: str) -> Service | None:
 
 
 @cache
+def unsigned_service() -> Service:
+    """STS: the one service of the query protocol whose model has operations that come without a signature."""
+    (found,) = {
+        name
+        for name in SERVICES
+        if load(name).protocol == "query"
+        and any(operation.auth_type == "none" for operation in load(name).operations.values())
+    }
+    return load(found)
+
+
+@cache
 def regions() -> frozenset[str]:
     """Every region that botocore knows for ECR, in all partitions."""
     partitions = _loader().load_data("endpoints")["partitions"]

@@ -162,10 +162,15 @@ def revoke(db: Connection, access_key_id: str) -> bool:
     return ended > 0
 
 
-def revoke_all_of(db: Connection, principal_key: int) -> int:
-    """End every session of a role or user, and every registry token of them; how many. Deleting the principal needs
-    this first."""
-    ended = db.run("DELETE FROM session WHERE principal_key = :principal_key", principal_key=principal_key)
+def revoke_of(db: Connection, principal_key: int, most: int) -> int:
+    """End sessions of a role or user, and every registry token of them, the oldest first; how many. Who deletes the
+    principal does this until none is left."""
+    ended = db.run(
+        "DELETE FROM session WHERE id IN"
+        " (SELECT id FROM session WHERE principal_key = :principal_key ORDER BY id LIMIT :most)",
+        principal_key=principal_key,
+        most=most,
+    )
     callers.forget(db)
     return ended
 
@@ -184,3 +189,15 @@ def delete(db: Connection, keys: Sequence[int]) -> None:
     """Forget sessions that nothing of can live any more: no server's memory of them does harm."""
     for key in keys:
         db.run("DELETE FROM session WHERE id = :key", key=key)
+
+
+def managed_policy(db: Connection, account_id: str, arn: str) -> str | None:
+    """The text of a customer's managed policy, of this account."""
+    row = db.row(
+        "SELECT v.document FROM managed_policy m JOIN account a ON a.id = m.account_key"
+        " JOIN managed_policy_version v ON v.policy_key = m.id AND v.version = m.default_version"
+        " WHERE m.arn = :arn AND a.account_id = :account_id",
+        arn=arn,
+        account_id=account_id,
+    )
+    return None if row is None else str(row[0])

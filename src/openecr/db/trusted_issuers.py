@@ -1,4 +1,4 @@
-"""The OpenID Connect providers that accounts trust to name who calls."""
+"""The OpenID Connect issuers that accounts trust to name who calls, as STS sees the providers that IAM registers."""
 
 import json
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from openecr.db.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class OidcProvider:
-    """A registered provider."""
+class TrustedIssuer:
+    """A registered provider, and how its tokens are checked."""
 
     key: int
     account_id: str
@@ -24,7 +24,7 @@ class OidcProvider:
         return f"arn:aws:iam::{self.account_id}:oidc-provider/{self.url}"
 
 
-def find_trusted(db: Connection, account_id: str, url: str) -> OidcProvider | None:
+def find(db: Connection, account_id: str, url: str) -> TrustedIssuer | None:
     """The account's provider of this issuer."""
     row = db.row(
         "SELECT o.id, a.account_id, o.url, o.client_ids, o.given_keys FROM account a"
@@ -35,7 +35,7 @@ def find_trusted(db: Connection, account_id: str, url: str) -> OidcProvider | No
     if row is None:
         return None
     key, account, spelled, client_ids, given_keys = row
-    return OidcProvider(key, account, spelled, tuple(json.loads(client_ids)), given_keys)
+    return TrustedIssuer(key, account, spelled, tuple(json.loads(client_ids)), given_keys)
 
 
 def give_keys(db: Connection, provider_key: int, given_keys: str | None) -> None:
