@@ -19,7 +19,7 @@ from openecr.asgi import Receive, Scope, Send
 from openecr.aws.plane import ApiPlane
 from openecr.blobs.disk import Disk
 from openecr.blobs.opening import default_folder, open_stores
-from openecr.call import Deployment, Waist
+from openecr.call import API, Deployment, Origin, Waist
 from openecr.db.engines import open_database, require_schema
 from openecr.db.sqlite import host_clock_us
 from openecr.jobs.schedule import Schedule
@@ -92,8 +92,8 @@ class Application:
         self._dkr = DkrPlane(self._waist, served_regions(settings))
         self._layers = LayersPlane(deployment)
         self._api = ApiPlane(self._waist, SERVICES)
-        self._container_credentials = ContainerCredentials(deployment)
-        self._instance_metadata = InstanceMetadata(deployment)
+        self._container_credentials = ContainerCredentials(self._waist)
+        self._instance_metadata = InstanceMetadata(self._waist)
         self._access_log = AccessLog() if settings.access_log else None
         self._flushing: asyncio.Task[None] | None = None
         self._keys_due_seconds = time.monotonic() + RENEW_SECONDS
@@ -139,11 +139,33 @@ class Application:
 
     async def _dispatch_node(self, scope: Scope, send: Send, source: str, request_id: str) -> int:
         headers, method, path = _headers(scope["headers"]), scope["method"], scope["path"]
+        origin = self._unproven(headers, source, request_id, secure=False)
         if path == WORKLOADS_PATH:
-            answer = await self._container_credentials.answer(method, headers, private=True)
+            answer = await self._container_credentials.answer(method, headers, origin, private=True)
         else:
-            answer = await self._instance_metadata.answer(method, path, headers, source)
+            answer = await self._instance_metadata.answer(method, path, headers, origin)
         return await reply_to_workload(send, scope, answer, request_id)
+
+    async def _answer_workload(self, scope: Scope, send: Send, arrival: Arrival) -> int:
+        source, headers = arrival.source_address, arrival.headers
+        origin = self._unproven(headers, source, arrival.request_id, secure=arrival.secure)
+        private = arrival.secure or _is_loopback(source)
+        answer = await self._container_credentials.answer(scope["method"], headers, origin, private=private)
+        return await reply_to_workload(send, scope, answer, arrival.request_id)
+
+    def _unproven(self, headers: dict[bytes, bytes], source: str, request_id: str, *, secure: bool) -> Origin:
+        """A request that no access key signed."""
+        return Origin(
+            request_id=request_id,
+            access_key_id="",
+            registry=self._default,
+            base_url=self._base_url,
+            now_us=self._deployment.now_us(),
+            strictness=API,
+            source_address=source,
+            secure=secure,
+            user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
+        )
 
     async def _renew_keys(self) -> None:
         """Read the table of keys again: a request that comes after the keyring's time never meets a key it lacks."""
@@ -186,9 +208,7 @@ class Application:
                 scope["openecr.host"] = arrival.host
                 return await self._api(scope, receive, send)
             case Plane.WORKLOADS:
-                private = arrival.secure or _is_loopback(arrival.source_address)
-                told = await self._container_credentials.answer(scope["method"], arrival.headers, private=private)
-                return await reply_to_workload(send, scope, told, arrival.request_id)
+                return await self._answer_workload(scope, send, arrival)
             case Plane.HEALTH:
                 return await _reply(send, scope, await self._health(arrival.address.path), arrival.request_id)
             case _:

@@ -196,19 +196,17 @@ def hand_out(db: Connection, key: int, *, access_key_id: str, sealed_session: by
     )
 
 
-def insert_session(db: Connection, workload_key: int, *, access_key_id: str, kept_until_us: int, now_us: int) -> None:
-    """Remember a session that was made for a workload, and forget those of which nothing can live any more."""
+def insert_session(db: Connection, workload_key: int, access_key_id: str) -> None:
+    """Remember a session that was made for a workload, and forget those that are no more."""
     db.run(
-        "DELETE FROM workload_session WHERE workload_key = :workload_key AND kept_until_us <= :now_us",
+        "DELETE FROM workload_session WHERE workload_key = :workload_key AND NOT EXISTS"
+        " (SELECT 1 FROM session s WHERE s.access_key_id = workload_session.access_key_id)",
         workload_key=workload_key,
-        now_us=now_us,
     )
     db.run(
-        "INSERT INTO workload_session (access_key_id, workload_key, kept_until_us)"
-        " VALUES (:access_key_id, :workload_key, :kept_until_us)",
+        "INSERT INTO workload_session (access_key_id, workload_key) VALUES (:access_key_id, :workload_key)",
         access_key_id=access_key_id,
         workload_key=workload_key,
-        kept_until_us=kept_until_us,
     )
 
 

@@ -4,9 +4,9 @@ Reference Guide, "Container credential provider")."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from openecr.call import Deployment
+from openecr.call import Origin, Waist
 from openecr.errors import DatabaseAway
-from openecr.services.workloads.credentials import NoWorkload, RoleUnusable, by_token, credentials
+from openecr.services.workloads.credentials import NoWorkload, RoleUnusable, TokenBearer, credentials, token_digest
 from openecr.workloads.answers import Answer, as_json, instant
 
 _LONGEST_TOKEN = 512
@@ -16,9 +16,9 @@ _LONGEST_TOKEN = 512
 class ContainerCredentials:
     """Answers ``GET /v1/credentials``."""
 
-    deployment: Deployment
+    waist: Waist
 
-    async def answer(self, method: str, headers: Mapping[bytes, bytes], *, private: bool) -> Answer:
+    async def answer(self, method: str, headers: Mapping[bytes, bytes], origin: Origin, *, private: bool) -> Answer:
         """The credentials of the role that the token is bound to.
 
         Args:
@@ -32,7 +32,7 @@ class ContainerCredentials:
         if not token or len(token) > _LONGEST_TOKEN:
             return _refused(401, "InvalidToken", "The Authorization header must hold the token of a workload.")
         try:
-            given = await credentials(self.deployment, by_token(token, self.deployment.now_us()))
+            given = await credentials(self.waist.run, origin, TokenBearer(token_digest(token)))
         except NoWorkload:
             return _refused(401, "InvalidToken", "The Authorization header must hold the token of a workload.")
         except RoleUnusable as unusable:

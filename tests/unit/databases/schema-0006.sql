@@ -409,8 +409,7 @@ CREATE TABLE workload (
 ) STRICT;
 CREATE TABLE workload_session (
     access_key_id TEXT NOT NULL PRIMARY KEY,
-    workload_key INTEGER NOT NULL REFERENCES workload (id) ON DELETE RESTRICT,
-    kept_until_us INTEGER NOT NULL
+    workload_key INTEGER NOT NULL REFERENCES workload (id) ON DELETE RESTRICT
 ) STRICT;
 CREATE TABLE workload_source (
     network TEXT NOT NULL PRIMARY KEY,
@@ -468,7 +467,7 @@ CREATE INDEX principal_boundary ON principal (boundary_arn) WHERE boundary_arn I
 CREATE INDEX session_principal ON session (principal_key, id);
 CREATE INDEX session_kept ON session (kept_until_us);
 CREATE INDEX workload_token_workload ON workload_token (workload_key, created_us);
-CREATE INDEX workload_session_workload ON workload_session (workload_key, kept_until_us);
+CREATE INDEX workload_session_workload ON workload_session (workload_key);
 CREATE INDEX workload_source_workload ON workload_source (workload_key, network);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('deployment_key',5);

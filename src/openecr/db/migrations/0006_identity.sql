@@ -159,10 +159,9 @@ CREATE INDEX workload_token_workload ON workload_token (workload_key, created_us
 -- Every session of which credentials or a registry token may live: they end with the workload.
 CREATE TABLE workload_session (
     access_key_id TEXT NOT NULL PRIMARY KEY,
-    workload_key BIGINT NOT NULL REFERENCES workload (id) ON DELETE RESTRICT,
-    kept_until_us BIGINT NOT NULL
+    workload_key BIGINT NOT NULL REFERENCES workload (id) ON DELETE RESTRICT
 ) {table};
-CREATE INDEX workload_session_workload ON workload_session (workload_key, kept_until_us);
+CREATE INDEX workload_session_workload ON workload_session (workload_key);
 
 CREATE TABLE workload_source (
     network TEXT NOT NULL PRIMARY KEY,

@@ -1,26 +1,26 @@
 """The credentials that workloads get: one session of the role for all who ask, and the next when half of it is over.
 
 The session is kept sealed in the workload's row, so that every server hands out the same; a session that was revoked,
-or whose role is gone, is handed out by none.
+or whose role is gone, is handed out by none. Nobody signs these requests: a read decides first, and only who may have
+credentials that are not there yet costs a write, which decides again.
 """
 
 import hashlib
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import orjson
 
-from openecr.access.credentials import TEMPORARY, new_access_key
-from openecr.call import Deployment
-from openecr.db import callers, sessions, workloads
+from openecr.call import Call, Decision, Origin, decision, without_permission
+from openecr.db import callers, workloads
 from openecr.db.connection import Connection
-from openecr.db.sessions import NewSession
 from openecr.db.workloads import Workload
+from openecr.services.sts.issuing import SessionTerms, issue
 from openecr.services.workloads import workload_rules
 from openecr.services.workloads.trust import trusts
 
-Find = Callable[[Connection], Workload | None]
+_ACTION = "sts:AssumeRole"
 
 
 class NoWorkload(Exception):
@@ -29,6 +29,37 @@ class NoWorkload(Exception):
 
 class RoleUnusable(Exception):
     """The workload's role is gone, or does not trust the workload's service any more; the text says which."""
+
+
+class Bearer(Protocol):
+    """Who asks, by what it has."""
+
+    def find(self, db: Connection, now_us: int) -> Workload | None:
+        """The workload that was declared for it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBearer:
+    """Whoever holds a bearer token."""
+
+    digest: bytes
+
+    def find(self, db: Connection, now_us: int) -> Workload | None:
+        """The token's workload, while the token has not ended."""
+        return workloads.find_by_token(db, self.digest, now_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Whoever comes from an address."""
+
+    source: str
+
+    def find(self, db: Connection, _now_us: int) -> Workload | None:
+        """The workload of the narrowest declared network that the address is in."""
+        networks = workload_rules.networks_of(self.source)
+        return workloads.find_by_source(db, networks) if networks else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +74,6 @@ class RoleCredentials:
     expires_us: int
 
 
-def by_token(token: str, now_us: int) -> Find:
-    """Whoever holds this bearer token."""
-    digest = token_digest(token)
-    return lambda db: workloads.find_by_token(db, digest, now_us)
-
-
-def by_source(source: str) -> Find:
-    """Whoever comes from this address; the narrowest network that was declared decides."""
-    networks = workload_rules.networks_of(source)
-    return lambda db: workloads.find_by_source(db, networks) if networks else None
-
-
 def new_token() -> str:
     """A bearer token that nobody has."""
     return secrets.token_urlsafe(48)
@@ -65,106 +84,105 @@ def token_digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-async def role_name(deployment: Deployment, find: Find) -> str:
-    """The name of the role that a workload has.
+class Run(Protocol):
+    """The waist's way to run a decision."""
 
-    Raises:
-        NoWorkload
-        RoleUnusable: the role is gone.
-    """
-    found = await deployment.database.read(find, consistent=False)
-    if found is None:
-        raise NoWorkload
-    if found.role_name is None:
-        raise RoleUnusable("The role does not exist any more.")
-    return found.role_name
+    async def __call__(
+        self, step: Decision[RoleCredentials | None], origin: Origin, /, *, bearer: Bearer
+    ) -> RoleCredentials | None:
+        """Run it."""
+        ...
 
 
-async def credentials(deployment: Deployment, find: Find) -> RoleCredentials:
+async def credentials(run: Run, origin: Origin, bearer: Bearer) -> RoleCredentials:
     """The session that is handed out to a workload now; made where there is none, or half of it is over.
 
     Raises:
         NoWorkload
         RoleUnusable
     """
-    now_us = deployment.now_us()
-    current = await deployment.database.read(lambda db: _current(db, deployment, _require(db, find), now_us))
-    if current is not None:
-        return current
-    return await deployment.database.write(lambda db: _renewed(db, deployment, find, now_us))
+    given = await run(handed_out, origin, bearer=bearer) or await run(renewed, origin, bearer=bearer)
+    assert given is not None  # noqa: S101 - a session was made
+    return given
 
 
-def _require(db: Connection, find: Find) -> Workload:
-    found = find(db)
+@decision(_ACTION, writes=False, resources=without_permission, anonymous=True)
+def role_name(call: Call, *, bearer: Bearer) -> str | None:
+    """The name of a workload's role; None where the role is gone.
+
+    Raises:
+        NoWorkload
+    """
+    found = bearer.find(call.db, call.now_us)
     if found is None:
         raise NoWorkload
-    if found.role_key is None:
+    return found.role_name
+
+
+@decision(_ACTION, writes=False, resources=without_permission, anonymous=True)
+def handed_out(call: Call, *, bearer: Bearer) -> RoleCredentials | None:
+    """The workload's session, while it has half of its time and nobody revoked it.
+
+    Raises:
+        NoWorkload
+        RoleUnusable
+    """
+    return _current(call, _assumable(call, bearer))
+
+
+@decision(_ACTION, writes=True, resources=without_permission, anonymous=True)
+def renewed(call: Call, *, bearer: Bearer) -> RoleCredentials | None:
+    """The workload's next session, unless another server just made it.
+
+    Raises:
+        NoWorkload
+        RoleUnusable
+    """
+    workloads.lock(call.db, _assumable(call, bearer).key)
+    found = _assumable(call, bearer)
+    return _current(call, found) or _next(call, found)
+
+
+def _assumable(call: Call, bearer: Bearer) -> Workload:
+    found = bearer.find(call.db, call.now_us)
+    if found is None:
+        raise NoWorkload
+    if found.role_arn is None:
         raise RoleUnusable("The role does not exist any more.")
-    if not trusts(found.trust_policy, found.service):
-        raise RoleUnusable(
-            f"{found.service} cannot assume the role {found.role_name}: its trust policy does not allow it."
-        )
+    if not trusts(found, call.now_us):
+        raise RoleUnusable(f"The trust policy of role {found.role_name} does not let {found.service} assume it.")
     return found
 
 
-def _current(db: Connection, deployment: Deployment, found: Workload, now_us: int) -> RoleCredentials | None:
-    """The session in the workload's row, while it has half of its time and nobody revoked it."""
-    if found.sealed_session is None or found.access_key_id is None or now_us >= found.renew_us:
+def _current(call: Call, found: Workload) -> RoleCredentials | None:
+    if found.sealed_session is None or found.access_key_id is None or call.now_us >= found.renew_us:
         return None
-    if callers.find_key_owner(db, found.access_key_id) is None:
+    if callers.find_key_owner(call.db, found.access_key_id) is None:
         return None
-    said = orjson.loads(deployment.keyring.unseal(found.sealed_session, _context(found)))
-    return RoleCredentials(**said)
+    return RoleCredentials(**orjson.loads(call.deployment.keyring.unseal(found.sealed_session, _context(found))))
 
 
-def _renewed(db: Connection, deployment: Deployment, find: Find, now_us: int) -> RoleCredentials:
-    """Make the next session, unless another server just did."""
-    workloads.lock(db, _require(db, find).key)
-    found = _require(db, find)
-    current = _current(db, deployment, found, now_us)
-    if current is not None:
-        return current
-    made = _issue(db, deployment, found, now_us)
+def _next(call: Call, found: Workload) -> RoleCredentials:
+    assert found.role_key is not None  # noqa: S101 - the role is there
+    assert found.role_arn is not None  # noqa: S101 - and has its ARN
+    issued = issue(call, found.role_key, found.session_seconds, SessionTerms(name=found.name))
+    made = RoleCredentials(
+        role_arn=found.role_arn,
+        access_key_id=issued.access_key_id,
+        secret_access_key=issued.secret_access_key,
+        session_token=issued.session_token,
+        issued_us=call.now_us,
+        expires_us=issued.expires_us,
+    )
+    workloads.insert_session(call.db, found.key, issued.access_key_id)
     workloads.hand_out(
-        db,
+        call.db,
         found.key,
-        access_key_id=made.access_key_id,
-        sealed_session=deployment.keyring.seal(orjson.dumps(made), _context(found)),
-        renew_us=workload_rules.renews_at_us(now_us, found.session_seconds),
+        access_key_id=issued.access_key_id,
+        sealed_session=call.deployment.keyring.seal(orjson.dumps(made), _context(found)),
+        renew_us=workload_rules.renews_at_us(call.now_us, found.session_seconds),
     )
     return made
-
-
-def _issue(db: Connection, deployment: Deployment, found: Workload, now_us: int) -> RoleCredentials:
-    assert found.role_key is not None  # noqa: S101 - required before
-    assert found.role_arn is not None  # noqa: S101 - as the key
-    key = new_access_key(TEMPORARY)
-    token = secrets.token_urlsafe(96)
-    expires_us = now_us + found.session_seconds * 1_000_000
-    kept_us = (deployment.settings.token_seconds + deployment.settings.upload_expiry_seconds) * 1_000_000
-    sessions.insert(
-        db,
-        NewSession(
-            access_key_id=key.access_key_id,
-            principal_key=found.role_key,
-            sealed_secret=deployment.keyring.seal(key.secret_access_key.encode(), key.access_key_id),
-            token_digest=hashlib.sha256(token.encode()).digest(),
-            name=found.name,
-            policies="",
-            tags="",
-            transitive_tags="",
-            source_identity="",
-            provider="",
-            chained=0,
-            created_us=now_us,
-            expires_us=expires_us,
-            kept_until_us=expires_us + kept_us,
-        ),
-    )
-    workloads.insert_session(
-        db, found.key, access_key_id=key.access_key_id, kept_until_us=expires_us + kept_us, now_us=now_us
-    )
-    return RoleCredentials(found.role_arn, key.access_key_id, key.secret_access_key, token, now_us, expires_us)
 
 
 def _context(found: Workload) -> str:

@@ -50,7 +50,7 @@ def declare(
     )
     if key is None:
         raise NotDeclared(f"there is a workload {name}; delete it first, or give another name")
-    _require_trust(db, name, role_arn, service)
+    _require_trust(db, name, role_arn, now_us)
     for network in networks:
         if not workloads.insert_source(db, key, network):
             raise NotDeclared(f"{network} is another workload's; openecr workload list tells whose")
@@ -114,10 +114,11 @@ def _role_id(db: Connection, role_arn: str) -> str:
     return found.unique_id
 
 
-def _require_trust(db: Connection, name: str, role_arn: str, service: str) -> None:
+def _require_trust(db: Connection, name: str, role_arn: str, now_us: int) -> None:
     made = workloads.find_by_name(db, name)
-    if made is None or not trusts(made.trust_policy, service):
+    assert made is not None  # noqa: S101 - it was just declared
+    if not trusts(made, now_us):
         raise NotDeclared(
-            f"{role_arn} does not trust {service}; allow sts:AssumeRole to that service in its trust policy "
+            f"{role_arn} does not trust {made.service}; allow sts:AssumeRole to that service in its trust policy "
             "(aws iam update-assume-role-policy)"
         )

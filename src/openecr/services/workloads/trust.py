@@ -1,26 +1,36 @@
-"""Whether a role's trust policy lets a service have it."""
+"""Whether a workload's role may be assumed by the service that assumes it on AWS: EC2 for a node, ECS for a task."""
 
-import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
-_ASSUME = frozenset(("sts:AssumeRole", "sts:*", "*"))
+from openecr.access.policies.document import PolicyKind, compiled
+from openecr.access.policies.evaluation import AccessRequest, NamedPolicy, PolicySet, Principal, evaluate
+from openecr.db.workloads import Workload
 
 
-def trusts(trust_policy: str | None, service: str) -> bool:
-    """Whether a trust policy allows ``sts:AssumeRole`` to a service without more conditions; a policy that also denies
-    anything, or says it in another way than with ``Principal`` and ``Action``, is taken for one that does not."""
-    if trust_policy is None:
+def trusts(found: Workload, now_us: int) -> bool:
+    """Whether the role's trust policy, as it is now, lets the workload's service assume it."""
+    if found.role_arn is None or found.account_id is None or found.trust_policy is None:
         return False
-    statements = _listed(json.loads(trust_policy).get("Statement", []))
-    if any(statement.get("Effect") != "Allow" for statement in statements):
-        return False
-    return any(
-        not _ASSUME.isdisjoint(_listed(statement.get("Action")))
-        and isinstance(statement.get("Principal"), dict)
-        and service in _listed(statement["Principal"].get("Service"))
-        and not statement.get("Condition")
-        for statement in statements
+    policy = NamedPolicy(f"the trust policy of role {found.role_name}", compiled(found.trust_policy, PolicyKind.TRUST))
+    request = AccessRequest(
+        principal=Principal(arn="", account_id="", kind="service", service=found.service),
+        action="sts:AssumeRole",
+        resource=found.role_arn,
+        resource_account_id=found.account_id,
+        context=_context(found, found.account_id, now_us),
     )
+    return evaluate(request, PolicySet(resource=policy)).allowed
 
 
-def _listed(value: object) -> list:  # type: ignore[type-arg]
-    return value if isinstance(value, list) else [value]
+def _context(found: Workload, account_id: str, now_us: int) -> Mapping[str, tuple[str, ...]]:
+    """What a trust policy may ask of a service (IAM User Guide, "The confused deputy problem" and "AWS global condition
+    context keys"): it acts for the role's own account."""
+    return {
+        "aws:sourceaccount": (account_id,),
+        "aws:principalisawsservice": ("true",),
+        "aws:principalservicename": (found.service,),
+        "aws:currenttime": (datetime.fromtimestamp(now_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),),
+        "aws:epochtime": (str(now_us // 1_000_000),),
+        "sts:rolesessionname": (found.name,),
+    }
