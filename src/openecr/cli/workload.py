@@ -148,10 +148,10 @@ def _tell(declared: Declared, token_file: Path | None) -> None:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file of its owner alone, whole or not at all."""
+    """Write a file of its owner alone, whole or not at all; botocore would take a line's end for the token's."""
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(text + "\n")
+        file.write(text)
     os.replace(part, path)
