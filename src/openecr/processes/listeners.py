@@ -8,7 +8,7 @@ died are answered by the one that takes its place.
 import errno
 import socket
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from openecr.settings import Settings, SettingsError, metadata_address
 
@@ -61,11 +61,14 @@ def bind(settings: Settings, count: int) -> list[list[socket.socket]]:
 
 
 def _bind_all(settings: Settings, *, share: bool) -> list[socket.socket]:
-    registry = [_bind(place, share=share, settings=settings) for place in addresses(settings)]
-    metadata = [_bind(place, share=share, settings=settings) for place in metadata_addresses(settings)]
-    for listener in metadata:
-        _limit_hops(listener, settings.metadata_hop_limit)
-    return registry + metadata
+    with ExitStack() as undone:
+        bound = [undone.enter_context(_bind(place, share=share, settings=settings)) for place in addresses(settings)]
+        for place in metadata_addresses(settings):
+            listener = undone.enter_context(_bind(place, share=share, settings=settings))
+            _limit_hops(listener, settings.metadata_hop_limit)
+            bound.append(listener)
+        undone.pop_all()
+    return bound
 
 
 def _limit_hops(listener: socket.socket, hops: int) -> None:
