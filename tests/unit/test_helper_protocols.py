@@ -115,9 +115,12 @@ def test_an_error_is_told_on_standard_output_as_docker_reads_it(
 ) -> None:
     done = run(DOCKER_HELPER, command, stdin=stdin, variables=variables(tmp_path))
 
-    assert (done.returncode, done.stderr) == (1, "")
+    assert done.returncode == 1
     assert done.stdout.startswith(said)
-    assert said != NOT_FOUND or done.stdout.strip() == NOT_FOUND
+    if said == NOT_FOUND:
+        assert (done.stdout, done.stderr) == (f"{NOT_FOUND}\n", "")
+    else:
+        assert done.stderr == f"docker-credential-openecr: {done.stdout}"
     assert "s3cret" not in done.stdout
 
 
