@@ -131,9 +131,15 @@ def trust_issuer(
     return f"arn:aws:iam::{account_id}:oidc-provider/{url}"
 
 
-def client(server: Server, service: str, credentials: AccessKey | Mapping[str, Any] | None) -> Any:
+def client(
+    server: Server,
+    service: str,
+    credentials: AccessKey | Mapping[str, Any] | None,
+    *,
+    parameter_validation: bool = True,
+) -> Any:
     """A boto3 client with a user's key, with STS's credentials, or that signs nothing."""
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=120)
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=120, parameter_validation=parameter_validation)
     keys: dict[str, Any] = {}
     if credentials is None:
         config = config.merge(Config(signature_version=UNSIGNED))

@@ -24,6 +24,7 @@ from openecr.db.engines import open_database, require_schema
 from openecr.db.sqlite import host_clock_us
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import JobWorker
+from openecr.key_notes import KeyNotes
 from openecr.keyring import RENEW_SECONDS, KeyringUnusable, load_root_keys, open_keyring, renew
 from openecr.layers import LayersPlane
 from openecr.logs import AccessLog
@@ -81,7 +82,7 @@ class _Proxies:
 class Application:
     """The ASGI application of one worker, and the work of one job process."""
 
-    def __init__(self, deployment: Deployment, notes: PullNotes, *, base_url: str) -> None:
+    def __init__(self, deployment: Deployment, notes: tuple[PullNotes, KeyNotes], *, base_url: str) -> None:
         self._deployment = deployment
         self._notes = notes
         self._base_url = base_url.rstrip("/")
@@ -95,7 +96,7 @@ class Application:
         self._container_credentials = ContainerCredentials(self._waist)
         self._instance_metadata = InstanceMetadata(self._waist)
         self._access_log = AccessLog() if settings.access_log else None
-        self._flushing: asyncio.Task[None] | None = None
+        self._flushing: list[asyncio.Task[None]] = []
         self._keys_due_seconds = time.monotonic() + RENEW_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,8 +116,10 @@ class Application:
 
     async def _serve(self, scope: Scope, request_id: str, source: str, answering: Awaitable[int]) -> None:
         """Answer with fresh keys, and log."""
-        if self._flushing is None:
-            self._flushing = asyncio.create_task(self._notes.flush_forever(self._deployment.database))
+        if not self._flushing:
+            self._flushing = [
+                asyncio.create_task(notes.flush_forever(self._deployment.database)) for notes in self._notes
+            ]
         if time.monotonic() >= self._keys_due_seconds:
             await self._renew_keys()
         started = time.perf_counter_ns()
@@ -256,9 +259,10 @@ class Application:
 
     async def close(self) -> None:
         """Write down what is noted, and let go of the database."""
-        if self._flushing is not None:
-            self._flushing.cancel()
-        await self._notes.flush(self._deployment.database)
+        for flushing in self._flushing:
+            flushing.cancel()
+        for notes in self._notes:
+            await notes.flush(self._deployment.database)
         if self._access_log is not None:
             self._access_log.flush()
         await self._deployment.database.close()
@@ -320,15 +324,16 @@ class Application:
 
 async def build(settings: Settings, *, base_url: str) -> Application:
     """Open a deployment that was migrated, and compose the application."""
-    notes = PullNotes()
-    deployment = await compose(settings, note_pull=notes.note, connected=True)
-    return Application(deployment, notes, base_url=base_url)
+    pulls, keys = PullNotes(), KeyNotes()
+    deployment = await compose(settings, note_pull=pulls.note, note_key_use=keys.note, connected=True)
+    return Application(deployment, (pulls, keys), base_url=base_url)
 
 
 async def compose(
     settings: Settings,
     *,
     note_pull: Callable[[int, int], None] = lambda _key, _now_us: None,
+    note_key_use: Callable[[str, str, str, int], None] = lambda _key_id, _service, _region, _now_us: None,
     connected: bool = False,
 ) -> Deployment:
     """Open the database, the blob stores and the keyring of a deployment that was migrated."""
@@ -346,6 +351,7 @@ async def compose(
         new_id=lambda: str(uuid.uuid4()),
         new_object_id=blobs.new_object_id,
         note_pull=note_pull,
+        note_key_use=note_key_use,
     )
 
 

@@ -82,10 +82,13 @@ class Origin:
     secure: bool = False
     user_agent: str = ""
     vpc_id: str | None = None
-    """The VPC that the request came from, where it is declared; with the next two, the endpoint it came through."""
+    """The VPC whose network the source is in, where the request came through one of its endpoints: aws:SourceVpc."""
     vpc_endpoint_id: str | None = None
+    """The endpoint that the request came through: aws:SourceVpce; None on the public side."""
     endpoint_policy: str | None = None
-    """The endpoint's policy; None for full access."""
+    """That endpoint's policy; None where it has none of its own, which allows everything."""
+    vpc_source_ip: str | None = None
+    """The source's address in its VPC: aws:VpcSourceIp. AWS has no aws:SourceIp beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ class Deployment:
     """A fresh id for an object of a registry in this region; it says which store the object is in."""
     note_pull: Callable[[int, int], None]
     """(image key, now_us): remember that an image was pulled; flushed in batches, so a pull writes no row."""
+    note_key_use: Callable[[str, str, str, int], None] = field(default=lambda _key_id, _service, _region, _now_us: None)
+    """(access key id, service, region, now_us): remember that a key was used; flushed in batches, as pulls are."""
     authorizer: Authorizer = field(default_factory=Authorizer)
     """Who may do what, with what this process compiled before."""
     issuer_keys: IssuerKeys = field(default_factory=IssuerKeys)
@@ -202,6 +207,7 @@ class Call:
             vpc_id=origin.vpc_id,
             vpc_endpoint_id=origin.vpc_endpoint_id,
             endpoint_policy=origin.endpoint_policy,
+            vpc_source_ip=origin.vpc_source_ip,
             arguments=self.arguments,
             trust=trust,
             more=more or {},
@@ -235,6 +241,8 @@ class Call:
 
 
 Resources = Callable[[RegistryName, Mapping[str, Any]], list[str]]
+Located = Callable[[Call, Mapping[str, Any]], list[str]]
+Keys = Callable[[Call, Mapping[str, Any]], Mapping[str, tuple[str, ...]]]
 
 
 def repository_resources(registry: RegistryName, arguments: Mapping[str, Any]) -> list[str]:
@@ -268,6 +276,20 @@ class Decision(Generic[T]):
     """Whether its statements must see one snapshot; a read that is one statement need not."""
     anonymous: bool = False
     """Whether it takes callers who proved nothing, and decides itself what they may."""
+    located: Located | None = None
+    """The resources instead, where their ARNs need what is stored, or who is calling."""
+    keys: Keys | None = None
+    """Condition keys in lower case that the operation alone has."""
+
+    def authorize(self, call: "Call", arguments: Mapping[str, Any]) -> None:
+        """Refuse the call unless the caller may do this to every resource that it touches."""
+        if self.located is not None:
+            resources = self.located(call, arguments)
+        else:
+            resources = self.resources(call.registry(), arguments)
+        more = None if self.keys is None else self.keys(call, arguments)
+        for resource in resources:
+            call.authorize(self.action, resource, more=more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,11 +332,15 @@ def operation(
     action: str | None = None,
     resources: Resources = repository_resources,
     anonymous: bool = False,
+    located: Located | None = None,
+    keys: Keys | None = None,
 ) -> Callable[[Callable[..., dict[str, Any]]], Operation]:
     """Declare an operation; its IAM action is ``ecr:{name}`` unless said otherwise."""
 
     def declare(function: Callable[..., dict[str, Any]]) -> Operation:
-        return Operation(name, Decision(function, action or f"ecr:{name}", writes, resources, anonymous=anonymous))
+        decided = action or f"ecr:{name}"
+        made = Decision(function, decided, writes, resources, anonymous=anonymous, located=located, keys=keys)
+        return Operation(name, made)
 
     return declare
 
@@ -361,13 +387,15 @@ class Waist:
     async def run(self, step: Decision[T], origin: Origin, /, **arguments: Any) -> T:
         """Identify the caller, authorize, decide and commit; perform effects in between where asked."""
         results: dict[Effect, Any] = {}
+        if origin.access_key_id:
+            service, _, _ = step.action.partition(":")
+            self.deployment.note_key_use(origin.access_key_id, service, origin.registry.region, origin.now_us)
 
         def body(db: Connection) -> T:
             caller = identify(db, origin, step.action, anonymous=step.anonymous)
             call = Call(caller, origin, self.deployment, db, step.writes, results, arguments)
             if not step.anonymous:
-                for resource in step.resources(call.registry(), arguments):
-                    call.authorize(step.action, resource)
+                step.authorize(call, arguments)
             return step.function(call, **arguments)
 
         for _ in range(_MOST_EFFECTS):

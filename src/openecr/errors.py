@@ -198,12 +198,6 @@ class IdentityProviderAway(RegistryError):
     template = "The keys of the identity provider {issuer} could not be fetched: {why}"
 
 
-class MalformedPolicyDocument(RegistryError):
-    """A policy that is none."""
-
-    code = "MalformedPolicyDocumentException"
-
-
 class PackedPolicyTooLarge(RegistryError):
     """Session policies and tags that take more room than a session has."""
 
@@ -274,6 +268,23 @@ class RepositoryNotFound(RegistryError):
     code = "RepositoryNotFoundException"
     oci = ("NAME_UNKNOWN", 404)
     template = "The repository with name '{repository}' does not exist in the registry with id '{registry_id}'"
+
+
+class RepositoryPolicyNotFound(RegistryError):
+    """The repository has no policy."""
+
+    code = "RepositoryPolicyNotFoundException"
+    template = (
+        "Repository policy does not exist for the repository with name '{repository}' "
+        "in the registry with id '{registry_id}'"
+    )
+
+
+class RegistryPolicyNotFound(RegistryError):
+    """The registry has no policy."""
+
+    code = "RegistryPolicyNotFoundException"
+    template = "Registry policy does not exist in the registry with id '{registry_id}'"
 
 
 class RegistryNotServed(RegistryError):
@@ -590,6 +601,49 @@ class KeyUnsupported(RegistryError):
     """A kind of key, or a property of one, that this KMS does not have."""
 
     code = "UnsupportedOperationException"
+
+
+# Identities: IAM's own errors (its API reference, each operation's; texts as its clients quote them).
+
+
+class NoSuchEntity(RegistryError):
+    """No identity, policy, key or provider of this name or ARN in the account."""
+
+    code = "NoSuchEntityException"
+    status = 404
+
+
+class EntityAlreadyExists(RegistryError):
+    """A name is taken, in whatever case."""
+
+    code = "EntityAlreadyExistsException"
+    status = 409
+
+
+class DeleteConflict(RegistryError):
+    """What would be deleted still holds something, or is held."""
+
+    code = "DeleteConflictException"
+    status = 409
+
+
+class MalformedPolicyDocument(RegistryError):
+    """A policy that is no policy of its kind."""
+
+    code = "MalformedPolicyDocumentException"
+
+
+class InvalidInput(RegistryError):
+    """A parameter that fits its shape and means nothing here."""
+
+    code = "InvalidInputException"
+
+
+class UnmodifiableEntity(RegistryError):
+    """A service-linked role, which only its service changes."""
+
+    code = "UnmodifiableEntityException"
+    template = "Cannot perform the operation on the protected role '{role}' - this role is only modifiable by AWS"
 
 
 # The dkr plane's own.

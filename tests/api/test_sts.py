@@ -2,6 +2,8 @@
 
 import json
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -11,6 +13,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from openecr.db import callers
+from openecr.db.connection import Connection
 from tests.api.support import ACCOUNT, push
 from tests.identities import (
     client,
@@ -409,9 +413,8 @@ def test_credentials_that_expired_say_so_and_a_registry_token_of_them_lives_on(
 
 def expire(server: Server, access_key_id: str) -> None:
     """Let a session's credentials have ended a second ago, on every server."""
-    from openecr.db import callers
 
-    def end(db: Any) -> None:
+    def end(db: Connection) -> None:
         now_us = time.time_ns() // 1000 - 1_000_000
         db.run("UPDATE session SET expires_us = :now WHERE access_key_id = :id", now=now_us, id=access_key_id)
         callers.forget(db)
@@ -450,12 +453,10 @@ def test_a_long_term_key_has_no_token(server: Server) -> None:
 
 
 def test_a_presigned_request_carries_its_token_in_the_query(server: Server, sts: Any, name: str) -> None:
-    import urllib.request
-
     role = make_role(server, name, trust=trusts(ADMINISTRATOR))
     credentials = assume(sts, role)["Credentials"]
 
-    url = client(server, "sts", credentials).generate_presigned_url("get_caller_identity")
+    url = client(server, "sts", credentials).generate_presigned_url("get_caller_identity", HttpMethod="GET")
 
     assert "X-Amz-Security-Token=" in url
     with urllib.request.urlopen(url) as answer:
@@ -463,6 +464,7 @@ def test_a_presigned_request_carries_its_token_in_the_query(server: Server, sts:
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(url.replace("X-Amz-Security-Token=", "X-Amz-Security-Token=A"))
     assert refused.value.code == 403
+    refused.value.close()
 
 
 # A user's own sessions.
@@ -502,8 +504,10 @@ def test_there_are_no_mfa_devices(server: Server, sts: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("seconds", [899, 129_601])
-def test_a_session_of_another_length_is_refused(sts: Any, seconds: int) -> None:
-    assert refusal(sts.get_session_token, DurationSeconds=seconds)[:2] == (400, "ValidationError")
+def test_a_session_of_another_length_is_refused(server: Server, sts: Any, seconds: int) -> None:
+    unchecked = client(server, "sts", sts.get_session_token()["Credentials"], parameter_validation=False)
+
+    assert refusal(unchecked.get_session_token, DurationSeconds=seconds)[:2] == (400, "ValidationError")
 
 
 def test_a_session_token_is_as_long_as_a_client_wants_to_try(sts: Any) -> None:
@@ -552,8 +556,6 @@ def test_revoked_sessions_and_their_registry_tokens_end(
 def test_revoking_says_what_is_not_there(server: Server) -> None:
     for arguments, status in (
         (("--session", "ASIAAAAAAAAAAAAAAAAA"), 1),
-        (("--role", "absent"), 1),
-        ((), 2),
         (("--role", "a", "--user", "b"), 2),
     ):
         assert server.command("sessions", "revoke", *arguments, check=False).returncode == status

@@ -12,7 +12,7 @@ from botocore import xform_name
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
 
-SERVICES = ("ecr", "ecr-public", "sts", "kms")
+SERVICES = ("ecr", "ecr-public", "iam", "sts", "kms")
 """The services whose names and operations openecr knows, built or not."""
 _ENDPOINT_PREFIX = "api.ecr"
 """How botocore's table of endpoints calls ecr."""
