@@ -112,7 +112,7 @@ def test_a_built_operation_answers_without_members_by_its_model(api: Api, name: 
     reply = api.call(name)
 
     if not required:
-        assert reply.status == 200
+        assert reply.status == 200 or reply.document["__type"] == "RegistryPolicyNotFoundException"
     elif "ValidationException" in reply.document["__type"]:
         assert f"'{required[0]}' failed to satisfy constraint: Member must not be null" in reply.document["message"]
     else:
