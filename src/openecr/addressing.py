@@ -5,6 +5,7 @@
                     /v2/name                                                    dkr, the default registry
     prod-{region}-starport-layer-bucket.s3.{region}.{domain}, or /layers/...    layers
     a POST, or any request signed as AWS's are                                   api
+    /v1/credentials                                                              workloads
     /livez, /readyz                                                             health
 
 A host name decides what a request addresses and never how answers name this server.
@@ -18,6 +19,8 @@ from openecr.names import REGISTRY_COMPONENT, RegistryName
 
 _REGISTRY_HOST = re.compile(r"([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.[a-z0-9.-]+", re.IGNORECASE)
 _LAYER_HOST = re.compile(r"prod-([a-z0-9-]+)-starport-layer-bucket\.s3\.([a-z0-9-]+)\.[a-z0-9.-]+", re.IGNORECASE)
+WORKLOADS_PATH = "/v1/credentials"
+"""What ``AWS_CONTAINER_CREDENTIALS_FULL_URI`` names; no API that openecr serves has this path."""
 _PUBLIC_HOSTS = frozenset(("public.ecr.aws", "ecr-public.aws.com"))
 
 
@@ -29,6 +32,7 @@ class Plane(Enum):
     PUBLIC = "public"
     LAYERS = "layers"
     HEALTH = "health"
+    WORKLOADS = "workloads"
     NONE = "none"
 
 
@@ -63,6 +67,8 @@ def address(host: str, method: str, path: str, default: RegistryName, *, signed:
         return Address(Plane.LAYERS, default, path)
     if path == "/v2" or path.startswith("/v2/"):
         return _dkr(name, path, default)
+    if path == WORKLOADS_PATH and method != "POST" and not signed:
+        return Address(Plane.WORKLOADS, default, path)
     if method == "POST" or signed:
         return Address(Plane.API, default, path)
     return Address(Plane.NONE, default, path)
