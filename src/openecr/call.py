@@ -77,6 +77,14 @@ class Origin:
     strictness: Strictness
     source_address: str = ""
     secure: bool = False
+    vpc_id: str | None = None
+    """The VPC whose network the source is in, where the request came through one of its endpoints: aws:SourceVpc."""
+    vpc_endpoint_id: str | None = None
+    """The endpoint that the request came through: aws:SourceVpce; None on the public side."""
+    endpoint_policy: str | None = None
+    """That endpoint's policy; None where it has none of its own, which allows everything."""
+    vpc_source_ip: str | None = None
+    """The source's address in its VPC: aws:VpcSourceIp. AWS has no aws:SourceIp beside it."""
 
 
 @dataclass(frozen=True, slots=True)
