@@ -171,6 +171,20 @@ class ValidationFailed(RegistryError):
     oci = ("UNSUPPORTED", 405)
 
 
+class MissingParameter(RegistryError):
+    """EC2's way to refuse a request without a member that it needs."""
+
+    code = "MissingParameter"
+    template = "The request must contain the parameter {parameter}"
+
+
+class InvalidParameterValue(RegistryError):
+    """EC2's way to refuse a member's value."""
+
+    code = "InvalidParameterValue"
+    template = "Value ({value}) for parameter {parameter} is invalid. {constraint}"
+
+
 class InvalidTag(RegistryError):
     """The tag of an image reference in a URL is outside the grammar."""
 

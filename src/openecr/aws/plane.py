@@ -17,7 +17,7 @@ import structlog
 
 from openecr.access import sigv4
 from openecr.asgi import Receive, Scope, Send
-from openecr.aws import json_protocol, model, query_protocol, validate
+from openecr.aws import ec2_protocol, json_protocol, model, query_protocol, validate
 from openecr.aws.bodies import Bodies, Body, ClientLeft
 from openecr.aws.model import Service
 from openecr.aws.signers import SigningKeys
@@ -37,6 +37,8 @@ from openecr.names import RegistryName
 JSON_SKEW_MINUTES = 5
 QUERY_SKEW_MINUTES = 15
 CLIENT_LEFT = 499
+_FORMS = {"query": query_protocol, "ec2": ec2_protocol}
+"""The protocols whose requests are forms and whose answers are XML."""
 
 
 _log = structlog.get_logger(__name__)
@@ -98,7 +100,8 @@ class ApiPlane:
         self._signing_keys = SigningKeys(deployment.keyring)
         self._bodies = Bodies(deployment.settings.body_budget_bytes)
         for name in model.SERVICES:
-            model.load(name)
+            if name not in model.LOADED_LATE:
+                model.load(name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer one request; the status that was sent, 499 where the client left before its body was complete."""
@@ -147,7 +150,7 @@ class ApiPlane:
         if claim.service not in model.SERVICES:
             raise self._not_served(claim.service[:128])
         service = model.load(claim.service)
-        if service.protocol != "query":
+        if service.protocol not in _FORMS:
             raise UnknownOperation(message=f"{claim.service} does not speak the AWS query protocol")
         return service
 
@@ -177,16 +180,17 @@ class ApiPlane:
                 secure=request.scope.get("openecr.secure", False),
             )
             answer = await self._waist.invoke(handler, origin, **arguments)
-        if service.protocol == "query":
-            encoded = query_protocol.encode(service, name, answer, request.id)
-            return Answer(200, query_protocol.CONTENT_TYPE, encoded)
+        form = _FORMS.get(service.protocol)
+        if form is not None:
+            return Answer(200, query_protocol.CONTENT_TYPE, form.encode(service, name, answer, request.id))
         encoded = json_protocol.encode(answer, service.operations[name].output_shape)
         return Answer(200, json_protocol.CONTENT_TYPE, encoded)
 
     def _call(self, request: Request, service: Service, body: Body) -> tuple[str, Operation, dict[str, Any]]:
         """(operation, its handler, its arguments): known, built, parsed and within the shapes' constraints."""
         fields: dict[str, str] = {}
-        if service.protocol == "query":
+        form = _FORMS.get(service.protocol)
+        if form is not None:
             fields = query_protocol.parse_form(request.received.raw_query)
             fields |= query_protocol.parse_form(body.content)
             name = _action(service, fields)
@@ -194,8 +198,8 @@ class ApiPlane:
             name = (request.target or "").partition(".")[2]
         handler = self._handler(service, name)
         shape = service.operations[name].input_shape
-        if service.protocol == "query":
-            values = query_protocol.decode(fields, shape)
+        if form is not None:
+            values = form.decode(fields, shape)
         else:
             values = json_protocol.decode(body.content, shape)
         validate.check(service, name, values)
@@ -255,7 +259,8 @@ def _action(service: Service, fields: Mapping[str, str]) -> str:
 def _told(request: Request, service: Service | None, error: RegistryError) -> Answer:
     """An error in the protocol that the request spoke."""
     if request.is_query:
-        status, body = query_protocol.encode_error(service, error, request.id)
+        form = query_protocol if service is None else _FORMS.get(service.protocol, query_protocol)
+        status, body = form.encode_error(service, error, request.id)
         return Answer(status, query_protocol.CONTENT_TYPE, body)
     return Answer(error.status, json_protocol.CONTENT_TYPE, json_protocol.encode_error(error))
 
