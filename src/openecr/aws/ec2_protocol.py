@@ -1,8 +1,8 @@
 """EC2's protocol: the query protocol with other names in forms, other lists in answers, and errors of its own.
 
-``Action=CreateVpcEndpoint&Version=2016-11-15&SubnetId.1=subnet-1``: every list is flat, and a name begins with a capital
-whatever the model's is (botocore's ``EC2Serializer``). An answer has no wrapper around its members, and a list's members
-are ``<item>``; an error is ``<Response><Errors><Error>`` with ``<RequestID>`` (its ``EC2QueryParser``).
+``Action=CreateVpcEndpoint&Version=2016-11-15&SubnetId.1=subnet-1``: every list is flat, and a name begins with a
+capital whatever the model's is (botocore's ``EC2Serializer``). An answer has no wrapper around its members, and a list's
+members are ``<item>``; an error is ``<Response><Errors><Error>`` with ``<RequestID>`` (its ``EC2QueryParser``).
 """
 
 from collections.abc import Mapping
@@ -80,9 +80,7 @@ def encode_error(service: Service | None, error: RegistryError, request_id: str)
 def _structure(shape: StructureShape, tree: Tree) -> dict[str, Any]:
     named = {name: (member, _name_in_forms(member, name)) for name, member in shape.members.items()}
     return {
-        name: _decoded(member, tree[spelled], spelled)
-        for name, (member, spelled) in named.items()
-        if spelled in tree
+        name: _decoded(member, tree[spelled], spelled) for name, (member, spelled) in named.items() if spelled in tree
     }
 
 

@@ -64,7 +64,9 @@ def _load(name: str) -> Service:
 @cache
 def service_of_target(prefix: str) -> Service | None:
     """The service whose JSON targets begin so."""
-    return next((load(name) for name in SERVICES if name not in LOADED_LATE and load(name).target_prefix == prefix), None)
+    return next(
+        (load(name) for name in SERVICES if name not in LOADED_LATE and load(name).target_prefix == prefix), None
+    )
 
 
 @cache

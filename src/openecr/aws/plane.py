@@ -198,10 +198,7 @@ class ApiPlane:
             name = (request.target or "").partition(".")[2]
         handler = self._handler(service, name)
         shape = service.operations[name].input_shape
-        if form is not None:
-            values = form.decode(fields, shape)
-        else:
-            values = json_protocol.decode(body.content, shape)
+        values = form.decode(fields, shape) if form is not None else json_protocol.decode(body.content, shape)
         validate.check(service, name, values)
         spelled = model.arguments_of(shape)
         return name, handler, {spelled[member]: value for member, value in values.items()}
