@@ -178,6 +178,7 @@ class ApiPlane:
                 strictness=API,
                 source_address=request.scope.get("openecr.source", ""),
                 secure=request.scope.get("openecr.secure", False),
+                user_agent=_user_agent(request),
             )
             answer = await self._waist.invoke(handler, origin, **arguments)
         form = _FORMS.get(service.protocol)
@@ -238,6 +239,10 @@ def _claimed_service(request: Request) -> str | None:
         return sigv4.parse(request.received).service[:128]
     except (MissingAuthenticationToken, ProtocolError):
         return None
+
+
+def _user_agent(request: Request) -> str:
+    return b" ".join(request.received.headers.get("user-agent", [])).decode("latin-1")[:1024]
 
 
 def _content_length(request: Request) -> int | None:

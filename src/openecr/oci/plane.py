@@ -7,7 +7,7 @@ from openecr.access import tokens
 from openecr.access.tokens import NotCredentials, RegistryToken
 from openecr.addressing import Address
 from openecr.asgi import Receive, Scope
-from openecr.call import OCI, Call, Origin, Waist, decision, no_resource
+from openecr.call import OCI, Call, Origin, Waist, decision, without_permission
 from openecr.errors import (
     InvalidName,
     RegistryError,
@@ -25,9 +25,9 @@ from openecr.services.ecr.registry import is_served
 _MOST_TOKENS = 4096
 
 
-@decision("ecr:GetAuthorizationToken", writes=False, resources=no_resource, consistent=False)
+@decision("ecr:GetAuthorizationToken", writes=False, resources=without_permission, consistent=False)
 def ping(_call: Call) -> None:
-    """``GET /v2/``: the waist found the caller, which is all that is asked."""
+    """``GET /v2/``: the waist found the caller, which is all that is asked; clients ask it before they pull."""
 
 
 _HANDLERS = {
@@ -91,6 +91,7 @@ class DkrPlane:
             OCI,
             arrival.source_address,
             arrival.secure,
+            arrival.headers.get(b"user-agent", b"").decode("latin-1")[:1024],
         )
         if route is None:
             return render.not_found()
