@@ -150,6 +150,24 @@ class AccessDenied(RegistryError):
     template = "User: {principal} is not authorized to perform: {action} on resource: {resource} {reason}"
 
 
+class NotReachable(RegistryError):
+    """No way of the source's VPC leads here, and the deployment explains instead of staying silent."""
+
+    code = "AccessDeniedException"
+    status = 403
+    oci = ("DENIED", 403)
+    template = "On AWS this request would get no answer: {reason}"
+
+
+class Unanswered(RegistryError):
+    """The same where it stays silent: what ends the connection after the time."""
+
+    code = "RequestTimeoutException"
+    status = 504
+    oci = ("UNAVAILABLE", 504)
+    template = "The request got no answer in time"
+
+
 class InvalidParameter(RegistryError):
     """A parameter breaks a constraint of its shape or of the operation."""
 

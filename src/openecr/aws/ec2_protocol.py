@@ -1,8 +1,9 @@
 """EC2's protocol: the query protocol with other names in forms, other lists in answers, and errors of its own.
 
 ``Action=CreateVpcEndpoint&Version=2016-11-15&SubnetId.1=subnet-1``: every list is flat, and a name begins with a
-capital whatever the model's is (botocore's ``EC2Serializer``). An answer has no wrapper around its members, and a list's
-members are ``<item>``; an error is ``<Response><Errors><Error>`` with ``<RequestID>`` (its ``EC2QueryParser``).
+capital whatever the model's is (botocore's ``EC2Serializer``). An answer has no wrapper around its members, and the
+members of a list are ``<item>``; an error is ``<Response><Errors><Error>`` with ``<RequestID>`` (its
+``EC2QueryParser``).
 """
 
 from collections.abc import Mapping

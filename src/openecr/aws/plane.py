@@ -16,6 +16,7 @@ from uuid import uuid4
 import structlog
 
 from openecr.access import sigv4
+from openecr.access.networks import Asked, Way
 from openecr.asgi import Receive, Scope, Send
 from openecr.aws import ec2_protocol, json_protocol, model, query_protocol, validate
 from openecr.aws.bodies import Bodies, Body, ClientLeft
@@ -39,6 +40,8 @@ QUERY_SKEW_MINUTES = 15
 CLIENT_LEFT = 499
 _FORMS = {"query": query_protocol, "ec2": ec2_protocol}
 """The protocols whose requests are forms and whose answers are XML."""
+_ENDPOINT_SERVICES = {"ecr": "ecr.api"}
+"""A service → what a VPC endpoint for it is called, where that differs."""
 
 
 _log = structlog.get_logger(__name__)
@@ -82,7 +85,8 @@ class ApiPlane:
         wall_clock: seconds UTC, for the dates of signatures; the rules' clock is the deployment's.
 
     Keys of the ASGI scope that ``app`` sets: ``openecr.base_url`` (required), ``openecr.request_id``, ``openecr.host``
-    (the host that the client signed, where a trusted proxy told it), ``openecr.source``, ``openecr.secure``.
+    (the host that the client signed, where a trusted proxy told it), ``openecr.source``, ``openecr.secure``,
+    ``openecr.listener`` and ``openecr.vpc_endpoint_id`` (by which way it came).
     """
 
     def __init__(
@@ -109,7 +113,8 @@ class ApiPlane:
         service: Service | None = None
         try:
             claim, service = self._claim(request)
-            answer = await self._answer(request, claim, service, receive)
+            way = await self._way(request, claim, service, receive)
+            answer = await self._answer(request, claim, service, way, receive)
         except ClientLeft:
             return CLIENT_LEFT
         except RegistryError as error:
@@ -119,6 +124,18 @@ class ApiPlane:
             answer = _told(request, service, ServerFault(request_id=request.id))
         await _send(send, request.id, answer)
         return answer.status
+
+    async def _way(self, request: Request, claim: sigv4.Claim, service: Service, receive: Receive) -> Way:
+        """By which way the request came, before anything of it is proven: a packet filter knows no signatures."""
+        scope = request.scope
+        asked = Asked(
+            scope.get("openecr.source", ""),
+            scope.get("openecr.listener", ""),
+            _ENDPOINT_SERVICES.get(service.name, service.name),
+            claim.region,
+            scope.get("openecr.vpc_endpoint_id"),
+        )
+        return await self._waist.deployment.way(asked, receive)
 
     def _claim(self, request: Request) -> tuple[sigv4.Claim, Service]:
         """Who the request claims to come from, and the service it is for; scope and date hold, nothing is proven."""
@@ -157,7 +174,9 @@ class ApiPlane:
     def _not_served(self, service: str) -> ServiceNotServed:
         return ServiceNotServed(service=service, served=", ".join(sorted(self._services)))
 
-    async def _answer(self, request: Request, claim: sigv4.Claim, service: Service, receive: Receive) -> Answer:
+    async def _answer(
+        self, request: Request, claim: sigv4.Claim, service: Service, way: Way, receive: Receive
+    ) -> Answer:
         deployment = self._waist.deployment
         signer = await deployment.database.read(
             lambda db: find_signing_secret(db, claim.access_key_id), consistent=False
@@ -179,6 +198,10 @@ class ApiPlane:
                 source_address=request.scope.get("openecr.source", ""),
                 secure=request.scope.get("openecr.secure", False),
                 user_agent=_user_agent(request),
+                vpc_id=way.vpc_id,
+                vpc_endpoint_id=way.endpoint_id,
+                endpoint_policy=way.policy,
+                in_vpc=way.in_vpc,
             )
             answer = await self._waist.invoke(handler, origin, **arguments)
         form = _FORMS.get(service.protocol)

@@ -22,6 +22,7 @@ from openecr.cli import (
     transfer,
     undelete,
     usage,
+    vpc,
     worker,
 )
 from openecr.cli.options import CommandFailed
@@ -57,6 +58,7 @@ app.add_typer(quota.app, name="quota")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(account.app, name="account")
 app.add_typer(keys.app, name="keys")
+app.add_typer(vpc.app, name="vpc")
 
 _USAGE_ERRORS: Any = typer.BadParameter.__mro__[1]
 """typer's UsageError: click's own in some of its releases, a copy of it in others."""

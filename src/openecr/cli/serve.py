@@ -48,6 +48,9 @@ def serve(
     trusted_proxy: Annotated[
         list[str] | None, typer.Option(help="Network (CIDR) whose Host and X-Forwarded-* headers count; repeatable.")
     ] = None,
+    vpc_listener: Annotated[
+        list[str] | None, typer.Option(help="Further address to listen on, for a VPC declared with it; repeatable.")
+    ] = None,
     encryption: Annotated[
         str | None, typer.Option(help="on, or storage: the disk encrypts, openecr does not.  [default: on]")
     ] = None,
@@ -75,6 +78,7 @@ def serve(
         account_id=account_id,
         region=region,
         trusted_proxies=tuple(trusted_proxy or ()),
+        vpc_listeners=tuple(vpc_listener or ()),
         encryption=encryption,
         clock=clock,
     )

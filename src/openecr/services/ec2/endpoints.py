@@ -122,9 +122,7 @@ def _placed(
         raise refusals.InvalidParameter(message="Route table IDs are not supported for Interface endpoints")
     groups = owned.ids(group_ids) or tuple(group.group_id for group in vpc.groups if group.name == "default")
     named = private_dns is None or private_dns
-    return _attached(
-        vpc, replace(endpoint, subnet_ids=owned.ids(subnet_ids), group_ids=groups, private_dns=named)
-    )
+    return _attached(vpc, replace(endpoint, subnet_ids=owned.ids(subnet_ids), group_ids=groups, private_dns=named))
 
 
 def _routed(vpc: Vpc, endpoint: Endpoint) -> Endpoint:
@@ -292,9 +290,7 @@ def delete_vpc_endpoints(call: Call, *, vpc_endpoint_ids: list[str], dry_run: bo
     return {"Unsuccessful": failed}
 
 
-@operation(
-    "DescribeVpcEndpointServices", writes=False, action="ec2:DescribeVpcEndpointServices", resources=no_resource
-)
+@operation("DescribeVpcEndpointServices", writes=False, action="ec2:DescribeVpcEndpointServices", resources=no_resource)
 def describe_vpc_endpoint_services(
     call: Call,
     *,

@@ -64,7 +64,8 @@ def _vpc_cidr(text: str | None) -> str:
     if text is None:
         raise refusals.InvalidCombination(message="Either 'cidrBlock' or 'ipv4IpamPoolId' should be provided.")
     network = parse_cidr(text, "cidrBlock")
-    if network.version != 4 or not _LEAST_PREFIX <= network.prefixlen <= _MOST_PREFIX:
+    reserved = network.is_loopback or network.is_link_local or network.is_multicast or network.is_unspecified
+    if reserved or network.version != 4 or not _LEAST_PREFIX <= network.prefixlen <= _MOST_PREFIX:
         raise refusals.VpcRange(cidr=text)
     return str(network)
 
@@ -290,9 +291,7 @@ def _told_subnet(vpc: Vpc, subnet: Subnet) -> dict[str, Any]:
     if not is_ipv4:
         state = {"Ipv6CidrBlockState": {"State": "associated"}}
         association = f"subnet-cidr-assoc-{subnet.subnet_id.removeprefix('subnet-')}"
-        shown["Ipv6CidrBlockAssociationSet"] = [
-            {"AssociationId": association, "Ipv6CidrBlock": subnet.cidr, **state}
-        ]
+        shown["Ipv6CidrBlockAssociationSet"] = [{"AssociationId": association, "Ipv6CidrBlock": subnet.cidr, **state}]
     return {
         "SubnetId": subnet.subnet_id,
         "SubnetArn": owned.arn(RegistryName(vpc.account_id, vpc.region), "subnet", subnet.subnet_id),

@@ -124,9 +124,7 @@ def insert(db: Connection, vpc: Vpc, now_us: int) -> None:
         NetworkTaken: its networks mean another one too.
     """
     require_apart(db, vpc)
-    vpcs.insert(
-        db, vpc_id=vpc.vpc_id, account_id=vpc.account_id, region=vpc.region, document=vpc.dump(), now_us=now_us
-    )
+    vpcs.insert(db, vpc_id=vpc.vpc_id, account_id=vpc.account_id, region=vpc.region, document=vpc.dump(), now_us=now_us)
     vpcs.changed(db, fresh_version())
 
 
@@ -138,9 +136,7 @@ def remove(db: Connection, vpc_id: str) -> None:
 
 def with_subnet(vpc: Vpc, changed: Subnet) -> Vpc:
     """The VPC with a subnet as it is now."""
-    return replace(
-        vpc, subnets=tuple(changed if item.subnet_id == changed.subnet_id else item for item in vpc.subnets)
-    )
+    return replace(vpc, subnets=tuple(changed if item.subnet_id == changed.subnet_id else item for item in vpc.subnets))
 
 
 def with_group(vpc: Vpc, changed: SecurityGroup) -> Vpc:
@@ -163,9 +159,8 @@ def tags_of(specifications: list[dict[str, Any]] | None, kind: str) -> dict[str,
     given: dict[str, str] = {}
     for specification in specifications or ():
         if specification.get("ResourceType") != kind:
-            raise refusals.InvalidValue(
-                message=f"'{specification.get('ResourceType')}' is not a valid taggable resource type for this operation."
-            )
+            told = f"'{specification.get('ResourceType')}' is not a valid taggable resource type for this operation."
+            raise refusals.InvalidValue(message=told)
         given |= {tag.get("Key", ""): tag.get("Value", "") for tag in specification.get("Tags", ())}
     return given
 

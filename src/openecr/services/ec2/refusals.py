@@ -109,7 +109,8 @@ class RuleExists(RegistryError):
 
     code = "InvalidPermission.Duplicate"
     template = (
-        'the specified rule "peer: {cidr}, {protocol}, from port: {from_port}, to port: {to_port}, ALLOW" already exists'
+        'the specified rule "peer: {cidr}, {protocol}, from port: {from_port}, to port: {to_port}, ALLOW" '
+        "already exists"
     )
 
 
@@ -159,8 +160,8 @@ class NetworkTaken(RegistryError):
 
     code = "CidrConflict"
     template = (
-        "The CIDR '{cidr}' conflicts with another VPC of this deployment: openecr knows a VPC by its sources' addresses, "
-        "so that networks may be declared once, or for different listener addresses"
+        "The CIDR '{cidr}' conflicts with another VPC of this deployment: openecr knows a VPC by its sources' "
+        "addresses, so that networks may be declared once, or for different listener addresses"
     )
 
 
@@ -168,9 +169,7 @@ class AlreadyAssociated(RegistryError):
     """A subnet that has a route table of its own."""
 
     code = "Resource.AlreadyAssociated"
-    template = (
-        "the specified association for route table {route_table_id} conflicts with an existing association"
-    )
+    template = "the specified association for route table {route_table_id} conflicts with an existing association"
 
 
 class RouteExists(RegistryError):

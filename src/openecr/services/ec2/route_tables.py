@@ -5,7 +5,6 @@ from typing import Any
 
 from openecr.access.vpcs import GATEWAY, RouteTable, Vpc, new_id
 from openecr.call import Call, no_resource, operation
-from openecr.names import RegistryName
 from openecr.services.ec2 import listings, owned, refusals
 from openecr.services.ec2.listings import Listed
 
@@ -170,7 +169,7 @@ def _told(vpc: Vpc, table: RouteTable) -> dict[str, Any]:
     return {
         "RouteTableId": table.route_table_id,
         "VpcId": vpc.vpc_id,
-        "OwnerId": RegistryName(vpc.account_id, vpc.region).account_id,
+        "OwnerId": vpc.account_id,
         "Associations": associations,
         "PropagatingVgws": [],
         "Routes": _routes(vpc, table),
@@ -179,12 +178,14 @@ def _told(vpc: Vpc, table: RouteTable) -> dict[str, Any]:
 
 
 def _routes(vpc: Vpc, table: RouteTable) -> list[dict[str, Any]]:
-    """The VPC's own networks, the gateway endpoints that lead here, and the way out where the operator gave one."""
+    """The VPC's own networks, and the gateway endpoints that the table leads to."""
     routes: list[dict[str, Any]] = []
     for network in vpc.networks:
         kind = "DestinationCidrBlock" if network.version == 4 else "DestinationIpv6CidrBlock"
         routes.append({kind: str(network), "GatewayId": "local", "Origin": "CreateRouteTable", "State": "active"})
-    for endpoint in vpc.endpoints:
-        if endpoint.kind == GATEWAY and table.route_table_id in endpoint.route_table_ids:
-            routes.append({"GatewayId": endpoint.endpoint_id, "Origin": "CreateRoute", "State": "active"})
+    routes += [
+        {"GatewayId": endpoint.endpoint_id, "Origin": "CreateRoute", "State": "active"}
+        for endpoint in vpc.endpoints
+        if endpoint.kind == GATEWAY and table.route_table_id in endpoint.route_table_ids
+    ]
     return routes

@@ -1,4 +1,4 @@
-"""Security groups: which sources endpoints admit. Rules name networks; there are no instances that could have a group."""
+"""Security groups: which sources endpoints admit. Rules name networks: there are no instances to be in a group."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -57,7 +57,9 @@ def add_group(vpc: Vpc, group: SecurityGroup) -> Vpc:
     for text, member in ((group.name, "groupName"), (group.description, "groupDescription")):
         if not 0 < len(text) <= 255:
             raise refusals.InvalidValue(message=f"Value ({text[:64]}) for parameter {member} is invalid.")
-    if group.name.startswith("sg-") or any(group.name == other.name for other in vpc.groups):
+    if group.name.startswith("sg-"):
+        raise refusals.InvalidValue(message="Group names may not be in the format sg-*.")
+    if any(group.name == other.name for other in vpc.groups):
         raise refusals.GroupExists(name=group.name, vpc_id=vpc.vpc_id)
     return replace(vpc, groups=(*vpc.groups, group))
 
