@@ -24,6 +24,12 @@ def kms(server: Server) -> Any:
 
 
 @pytest.fixture(scope="session")
+def ec2(server: Server) -> Any:
+    """EC2 of the default account."""
+    return server.client("ec2")
+
+
+@pytest.fixture(scope="session")
 def unchecked(server: Server) -> Any:
     """A client that sends what it is given, so that the server is the one to refuse it."""
     variables = server.environment()

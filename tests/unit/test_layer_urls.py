@@ -28,7 +28,7 @@ def test_a_url_allows_its_object_under_its_digest_until_its_end(content: bytes, 
     assert layer_urls.allows(KEYRING, OBJECT, dict(parse_qsl(query)), expires_us) is None
 
 
-@given(st.sampled_from(["digest", "expires", "key", "signature"]), st.text(max_size=80))
+@given(st.sampled_from(["digest", "expires", "region", "key", "signature"]), st.text(max_size=80))
 def test_no_other_value_is_allowed_in_any_parameter(name: str, value: str) -> None:
     query = query_of()
     allowed = layer_urls.allows(KEYRING, OBJECT, query | {name: value}, 0)

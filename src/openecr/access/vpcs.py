@@ -131,6 +131,15 @@ class Vpc:
         own = None if subnet is None else subnet.route_table_id
         return own if own is not None else self.main_table.route_table_id
 
+    @property
+    def decisive(self) -> tuple[object, ...]:
+        """What requests are decided by: while it is the same, servers may go on with what they know."""
+        if not self.counts:
+            return ()
+        network = (self.cidrs, self.listeners, self.public_access)
+        inside = (self.subnets, self.groups, self.route_tables, self.endpoints) if self.endpoints else ()
+        return (*network, *inside)
+
     def dump(self) -> str:
         """Its document."""
         return orjson.dumps(self).decode()

@@ -112,9 +112,11 @@ def require_apart(db: Connection, vpc: Vpc) -> None:
 
 
 def put(db: Connection, vpc: Vpc) -> None:
-    """Store what is in a VPC now, for every server to decide by."""
+    """Store what is in a VPC now, for every server to decide by; nobody waits where it decides nothing anew."""
+    before = vpcs.find(db, vpc.vpc_id)
     vpcs.update(db, vpc.vpc_id, vpc.dump())
-    vpcs.changed(db, fresh_version())
+    if before is None or Vpc.load(before.document).decisive != vpc.decisive:
+        vpcs.changed(db, fresh_version())
 
 
 def insert(db: Connection, vpc: Vpc, now_us: int) -> None:
@@ -125,7 +127,8 @@ def insert(db: Connection, vpc: Vpc, now_us: int) -> None:
     """
     require_apart(db, vpc)
     vpcs.insert(db, vpc_id=vpc.vpc_id, account_id=vpc.account_id, region=vpc.region, document=vpc.dump(), now_us=now_us)
-    vpcs.changed(db, fresh_version())
+    if vpc.counts:
+        vpcs.changed(db, fresh_version())
 
 
 def remove(db: Connection, vpc_id: str) -> None:
