@@ -460,7 +460,7 @@ def test_endpoints_are_deleted_and_those_that_are_not_there_told(ec2: Any, vpc: 
 
 
 def test_listings_are_filtered_and_come_in_pages(ec2: Any, vpc: dict[str, Any]) -> None:
-    for number in range(5):
+    for number in range(11):
         name = [{"ResourceType": "subnet", "Tags": [{"Key": "Name", "Value": f"private-{number}"}]}]
         ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock=inside(vpc, f"{number}.0/24"), TagSpecifications=name)
     ours = {"Name": "vpc-id", "Values": [vpc["VpcId"]]}
@@ -470,13 +470,13 @@ def test_listings_are_filtered_and_come_in_pages(ec2: Any, vpc: dict[str, Any]) 
         return sorted(subnet["Tags"][0]["Value"] for subnet in found)
 
     assert named({"Name": "tag:Name", "Values": ["private-1", "private-3"]}) == ["private-1", "private-3"]
-    assert len(named({"Name": "tag:Name", "Values": ["private-?"]})) == 5
+    assert len(named({"Name": "tag:Name", "Values": ["private-?"]})) == 10
     assert named({"Name": "tag:Name", "Values": ["private-[13]"]}) == []
     assert named({"Name": "tag-key", "Values": ["Owner"]}) == []
     assert named({"Name": "cidr-block", "Values": [inside(vpc, "2.0/24")]}) == ["private-2"]
-    pages = list(ec2.get_paginator("describe_subnets").paginate(Filters=[ours], PaginationConfig={"PageSize": 2}))
-    assert [len(page["Subnets"]) for page in pages] == [2, 2, 1]
-    assert len({subnet["SubnetId"] for page in pages for subnet in page["Subnets"]}) == 5
+    pages = list(ec2.get_paginator("describe_subnets").paginate(Filters=[ours], PaginationConfig={"PageSize": 5}))
+    assert [len(page["Subnets"]) for page in pages] == [5, 5, 1]
+    assert len({subnet["SubnetId"] for page in pages for subnet in page["Subnets"]}) == 11
     token = pages[0]["NextToken"]
     assert error_of(ec2.describe_subnets, NextToken=token)[0] == "InvalidParameterValue"
 

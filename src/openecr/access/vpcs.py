@@ -70,6 +70,7 @@ class RouteTable:
     route_table_id: str
     main_association_id: str | None = None
     """Set on the table that subnets without one of their own follow."""
+    client_token: str = ""
     tags: dict[str, str] = field(default_factory=dict)
 
 

@@ -19,13 +19,17 @@ def create_route_table(
     dry_run: bool | None = None,
 ) -> dict[str, Any]:
     """Make a route table that no subnet follows yet."""
-    owned.refuse_unused("route tables", client_token=client_token)
     owned.refuse_dry_run(dry_run)
     vpc = owned.require(call, vpc_id)
+    for made in vpc.route_tables:
+        if client_token and made.client_token == client_token:
+            return {"RouteTable": _told(vpc, made), "ClientToken": client_token}
     owned.require_room("route tables", len(vpc.route_tables))
-    table = RouteTable(new_id("rtb"), tags=owned.tags_of(tag_specifications, "route-table"))
+    table = RouteTable(
+        new_id("rtb"), client_token=client_token or "", tags=owned.tags_of(tag_specifications, "route-table")
+    )
     owned.put(call.db, replace(vpc, route_tables=(*vpc.route_tables, table)))
-    return {"RouteTable": _told(vpc, table)}
+    return {"RouteTable": _told(vpc, table), "ClientToken": client_token}
 
 
 @operation("DescribeRouteTables", writes=False, action="ec2:DescribeRouteTables", resources=no_resource)
