@@ -25,6 +25,7 @@ from openecr.encryption import KeyService, LocalKeys, open_store
 from openecr.errors import AccessDenied, NotReachable, Unanswered, UnrecognizedClient
 from openecr.keyring import Keyring
 from openecr.names import RegistryName, parse_repository_arn, repository_arn
+from openecr.remote.issuer_keys import IssuerKeys
 from openecr.settings import Settings
 from openecr.waiting_room import WaitingRoom
 
@@ -85,10 +86,13 @@ class Origin:
     secure: bool = False
     user_agent: str = ""
     vpc_id: str | None = None
-    """The VPC that the request came from, where it is declared; with the next two, the endpoint it came through."""
+    """The VPC whose network the source is in, where the request came through one of its endpoints: aws:SourceVpc."""
     vpc_endpoint_id: str | None = None
+    """The endpoint that the request came through: aws:SourceVpce; None on the public side."""
     endpoint_policy: str | None = None
-    """The endpoint's policy; None for full access."""
+    """That endpoint's policy; None where it has none of its own, which allows everything."""
+    vpc_source_ip: str | None = None
+    """The source's address in its VPC: aws:VpcSourceIp. AWS has no aws:SourceIp beside it."""
     in_vpc: bool = False
     """Whether the source is in a declared VPC, by whichever way it came: then its layers come from openecr itself."""
 
@@ -111,12 +115,16 @@ class Deployment:
     """A fresh id for an object of a registry in this region; it says which store the object is in."""
     note_pull: Callable[[int, int], None]
     """(image key, now_us): remember that an image was pulled; flushed in batches, so a pull writes no row."""
+    note_key_use: Callable[[str, str, str, int], None] = field(default=lambda _key_id, _service, _region, _now_us: None)
+    """(access key id, service, region, now_us): remember that a key was used; flushed in batches, as pulls are."""
     networks: KnownNetworks = field(default_factory=KnownNetworks)
     """The declared VPCs, as this process knows them."""
     waiting_room: WaitingRoom = field(default_factory=lambda: WaitingRoom(0))
     """Where requests stay that get no answer."""
     authorizer: Authorizer = field(default_factory=Authorizer)
     """Who may do what, with what this process compiled before."""
+    issuer_keys: IssuerKeys = field(default_factory=IssuerKeys)
+    """The keys of identity providers, asked for on this process's account."""
 
     @property
     def kms_keys(self) -> KeyService:
@@ -224,6 +232,7 @@ class Call:
             vpc_id=origin.vpc_id,
             vpc_endpoint_id=origin.vpc_endpoint_id,
             endpoint_policy=origin.endpoint_policy,
+            vpc_source_ip=origin.vpc_source_ip,
             arguments=self.arguments,
             trust=trust,
             more=more or {},
@@ -257,6 +266,8 @@ class Call:
 
 
 Resources = Callable[[RegistryName, Mapping[str, Any]], list[str]]
+Located = Callable[[Call, Mapping[str, Any]], list[str]]
+Keys = Callable[[Call, Mapping[str, Any]], Mapping[str, tuple[str, ...]]]
 
 
 def repository_resources(registry: RegistryName, arguments: Mapping[str, Any]) -> list[str]:
@@ -290,6 +301,20 @@ class Decision(Generic[T]):
     """Whether its statements must see one snapshot; a read that is one statement need not."""
     anonymous: bool = False
     """Whether it takes callers who proved nothing, and decides itself what they may."""
+    located: Located | None = None
+    """The resources instead, where their ARNs need what is stored, or who is calling."""
+    keys: Keys | None = None
+    """Condition keys in lower case that the operation alone has."""
+
+    def authorize(self, call: "Call", arguments: Mapping[str, Any]) -> None:
+        """Refuse the call unless the caller may do this to every resource that it touches."""
+        if self.located is not None:
+            resources = self.located(call, arguments)
+        else:
+            resources = self.resources(call.registry(), arguments)
+        more = None if self.keys is None else self.keys(call, arguments)
+        for resource in resources:
+            call.authorize(self.action, resource, more=more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,12 +335,17 @@ class Operation:
 
 
 def decision(
-    action: str, *, writes: bool, resources: Resources = repository_resources, consistent: bool = True
+    action: str,
+    *,
+    writes: bool,
+    resources: Resources = repository_resources,
+    consistent: bool = True,
+    anonymous: bool = False,
 ) -> Callable[[Callable[..., T]], Decision[T]]:
     """Declare a decision that planes and flows run through the waist."""
 
     def declare(function: Callable[..., T]) -> Decision[T]:
-        return Decision(function, action, writes, resources, consistent)
+        return Decision(function, action, writes, resources, consistent, anonymous)
 
     return declare
 
@@ -327,11 +357,15 @@ def operation(
     action: str | None = None,
     resources: Resources = repository_resources,
     anonymous: bool = False,
+    located: Located | None = None,
+    keys: Keys | None = None,
 ) -> Callable[[Callable[..., dict[str, Any]]], Operation]:
     """Declare an operation; its IAM action is ``ecr:{name}`` unless said otherwise."""
 
     def declare(function: Callable[..., dict[str, Any]]) -> Operation:
-        return Operation(name, Decision(function, action or f"ecr:{name}", writes, resources, anonymous=anonymous))
+        decided = action or f"ecr:{name}"
+        made = Decision(function, decided, writes, resources, anonymous=anonymous, located=located, keys=keys)
+        return Operation(name, made)
 
     return declare
 
@@ -378,13 +412,15 @@ class Waist:
     async def run(self, step: Decision[T], origin: Origin, /, **arguments: Any) -> T:
         """Identify the caller, authorize, decide and commit; perform effects in between where asked."""
         results: dict[Effect, Any] = {}
+        if origin.access_key_id:
+            service, _, _ = step.action.partition(":")
+            self.deployment.note_key_use(origin.access_key_id, service, origin.registry.region, origin.now_us)
 
         def body(db: Connection) -> T:
-            caller = identify(db, origin, anonymous=step.anonymous)
+            caller = identify(db, origin, step.action, anonymous=step.anonymous)
             call = Call(caller, origin, self.deployment, db, step.writes, results, arguments)
             if not step.anonymous:
-                for resource in step.resources(call.registry(), arguments):
-                    call.authorize(step.action, resource)
+                step.authorize(call, arguments)
             return step.function(call, **arguments)
 
         for _ in range(_MOST_EFFECTS):
@@ -397,11 +433,11 @@ class Waist:
         raise RuntimeError(f"{step.function.__name__} asked for more than {_MOST_EFFECTS} effects")
 
 
-def identify(db: Connection, origin: Origin, *, anonymous: bool = False) -> Caller:
-    """The caller behind a proven access key, or the error of a key that is gone."""
+def identify(db: Connection, origin: Origin, action: str, *, anonymous: bool = False) -> Caller:
+    """The caller behind a proven access key, or the error of a key that is gone, or that this action does not take."""
     if anonymous and not origin.access_key_id:
         return ANONYMOUS
     caller = find_caller(db, origin.access_key_id)
-    if caller is None:
+    if caller is None or not caller.credentials_take(action):
         raise UnrecognizedClient
     return caller

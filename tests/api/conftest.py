@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -27,6 +28,24 @@ def kms(server: Server) -> Any:
 def ec2(server: Server) -> Any:
     """EC2 of the default account."""
     return server.client("ec2")
+
+
+@pytest.fixture(scope="session")
+def iam(server: Server) -> Any:
+    """IAM of the default account."""
+    return server.client("iam")
+
+
+@pytest.fixture(scope="session")
+def other_iam(server: Server) -> Any:
+    """IAM of another account, asked in another region."""
+    return server.client("iam", OTHER_ACCOUNT, "eu-west-1")
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test's identity has."""
+    return f"t-{uuid4()}"
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """By which way a request came: the decision on source, listener and what is asked, as a table."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ HTTPS = Rule("sgr-1", "tcp", 443, 443, "10.0.0.0/16")
 MAIN, PRIVATE = "rtb-main", "rtb-private"
 
 
-def vpc(*endpoints: Endpoint, rules: tuple[Rule, ...] = (HTTPS,), **changed: object) -> Vpc:
+def vpc(*endpoints: Endpoint, rules: tuple[Rule, ...] = (HTTPS,), **changed: Any) -> Vpc:
     """vpc-1: a subnet on the main route table and one on a table of its own."""
     made = new_vpc("vpc-1", "123456789012", "us-east-1", ["10.0.0.0/16"], counts=True)
     main = replace(made.main_table, route_table_id=MAIN)
@@ -27,7 +28,7 @@ def vpc(*endpoints: Endpoint, rules: tuple[Rule, ...] = (HTTPS,), **changed: obj
         route_tables=(main, replace(main, route_table_id=PRIVATE, main_association_id=None)),
         endpoints=endpoints,
     )
-    return replace(made, **changed)  # type: ignore[arg-type]
+    return replace(made, **changed)
 
 
 API = Endpoint("vpce-a", "ecr.api", 0, private_dns=True, group_ids=("sg-1",))
@@ -44,7 +45,7 @@ def through(endpoint: Endpoint, source: str = "10.0.1.5") -> Way:
 
 
 FROM_VPC = Way(in_vpc=True)
-PRIVATE_VPC = {"public_access": False}
+PRIVATE_VPC: dict[str, Any] = {"public_access": False}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ class Client:
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.left = asyncio.Event()
-        self.sent = [{"type": "http.request", "body": b"x", "more_body": True}, {"type": "http.request"}]
+        self.sent: list[dict[str, Any]] = [{"type": "http.request", "body": b"x"}, {"type": "http.request"}]
 
     async def receive(self) -> dict[str, Any]:
         self.asked.set()

@@ -45,6 +45,7 @@ def verdict(way: Way, *, region: str, object_id: str, now_us: int, secure: bool,
         user_agent=user_agent,
         vpc_id=way.vpc_id,
         vpc_endpoint_id=way.endpoint_id,
+        vpc_source_ip=way.source,
     )
     request = AccessRequest(ANONYMOUS.principal, _ACTION, object_arn(region, object_id), "", Context(asked))
     policy = NamedPolicy(f"the policy of {way.endpoint_id}", compiled(way.policy, PolicyKind.ENDPOINT))

@@ -5,8 +5,12 @@
 
 The order is the behaviour reference's (§1.3): what comes earlier is told first, and a key that is not known is refused
 before its body is read. A plane holds no rule of the registry: it decodes, checks shapes, calls and encodes.
+
+An operation that its model declares with ``authtype: none`` comes without a signature, and by a small form only.
 """
 
+import hashlib
+import hmac
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,8 +27,9 @@ from openecr.aws.bodies import Bodies, Body, ClientLeft
 from openecr.aws.model import Service
 from openecr.aws.signers import SigningKeys
 from openecr.call import API, Operation, Origin, Waist
-from openecr.db.callers import find_signing_secret
+from openecr.db.callers import SigningSecret, find_signing_secret
 from openecr.errors import (
+    ExpiredToken,
     MissingAuthenticationToken,
     ProtocolError,
     RegistryError,
@@ -112,9 +117,14 @@ class ApiPlane:
         request = _request(scope)
         service: Service | None = None
         try:
-            claim, service = self._claim(request)
-            way = await self._way(request, claim, service, receive)
-            answer = await self._answer(request, claim, service, way, receive)
+            if _is_unsigned(request):
+                service = model.unsigned_service()
+                way = await self._way(request, service, self._waist.deployment.settings.region, receive)
+                answer = await self._answer_unsigned(request, service, way, receive)
+            else:
+                claim, service = self._claim(request)
+                way = await self._way(request, service, claim.region, receive)
+                answer = await self._answer(request, claim, service, way, receive)
         except ClientLeft:
             return CLIENT_LEFT
         except RegistryError as error:
@@ -125,14 +135,14 @@ class ApiPlane:
         await _send(send, request.id, answer)
         return answer.status
 
-    async def _way(self, request: Request, claim: sigv4.Claim, service: Service, receive: Receive) -> Way:
+    async def _way(self, request: Request, service: Service, region: str, receive: Receive) -> Way:
         """By which way the request came, before anything of it is proven: a packet filter knows no signatures."""
         scope = request.scope
         asked = Asked(
             scope.get("openecr.source", ""),
             scope.get("openecr.listener", ""),
             _ENDPOINT_SERVICES.get(service.name, service.name),
-            claim.region,
+            region,
             scope.get("openecr.vpc_endpoint_id"),
         )
         return await self._waist.deployment.way(asked, receive)
@@ -183,32 +193,43 @@ class ApiPlane:
         )
         if signer is None:
             raise UnrecognizedClient
+        if signer.expires_us is not None and deployment.now_us() >= signer.expires_us:
+            raise ExpiredToken
         async with self._bodies.read(receive, _content_length(request)) as body:
             sigv4.verify(request.received, claim, self._signing_keys.key(signer, claim), body.sha256)
-            if claim.session_token:
-                raise UnrecognizedClient  # no temporary credentials are issued yet, so no token is right
+            _require_session_token(signer, claim)
             name, handler, arguments = self._call(request, service, body)
-            origin = Origin(
-                request_id=request.id,
-                access_key_id=signer.access_key_id,
-                registry=RegistryName(signer.account_id, claim.region),
-                base_url=request.scope["openecr.base_url"],
-                now_us=deployment.now_us(),
-                strictness=API,
-                source_address=request.scope.get("openecr.source", ""),
-                secure=request.scope.get("openecr.secure", False),
-                user_agent=_user_agent(request),
-                vpc_id=way.vpc_id,
-                vpc_endpoint_id=way.endpoint_id,
-                endpoint_policy=way.policy,
-                in_vpc=way.in_vpc,
-            )
+            origin = self._origin(request, signer.access_key_id, RegistryName(signer.account_id, claim.region), way)
             answer = await self._waist.invoke(handler, origin, **arguments)
-        form = _FORMS.get(service.protocol)
-        if form is not None:
-            return Answer(200, query_protocol.CONTENT_TYPE, form.encode(service, name, answer, request.id))
-        encoded = json_protocol.encode(answer, service.operations[name].output_shape)
-        return Answer(200, json_protocol.CONTENT_TYPE, encoded)
+        return _encoded(request, service, name, answer)
+
+    async def _answer_unsigned(self, request: Request, service: Service, way: Way, receive: Receive) -> Answer:
+        """Run an operation that takes callers who prove nothing; to every other a signature is missing."""
+        settings = self._waist.deployment.settings
+        async with self._bodies.read(receive, _content_length(request), unsigned=True) as body:
+            _require_unsigned_operation(service, query_protocol.parse_form(body.content))
+            name, handler, arguments = self._call(request, service, body)
+            origin = self._origin(request, "", RegistryName(settings.account_id, settings.region), way)
+            answer = await self._waist.invoke(handler, origin, **arguments)
+        return _encoded(request, service, name, answer)
+
+    def _origin(self, request: Request, access_key_id: str, registry: RegistryName, way: Way) -> Origin:
+        return Origin(
+            request_id=request.id,
+            access_key_id=access_key_id,
+            registry=registry,
+            base_url=request.scope["openecr.base_url"],
+            now_us=self._waist.deployment.now_us(),
+            strictness=API,
+            source_address=request.scope.get("openecr.source", ""),
+            secure=request.scope.get("openecr.secure", False),
+            user_agent=_user_agent(request),
+            vpc_id=way.vpc_id,
+            vpc_endpoint_id=way.endpoint_id,
+            endpoint_policy=way.policy,
+            vpc_source_ip=way.source,
+            in_vpc=way.in_vpc,
+        )
 
     def _call(self, request: Request, service: Service, body: Body) -> tuple[str, Operation, dict[str, Any]]:
         """(operation, its handler, its arguments): known, built, parsed and within the shapes' constraints."""
@@ -234,6 +255,48 @@ class ApiPlane:
         if handler is None:
             raise UnknownOperation(message=f"{name} is not built yet in openecr")
         return handler
+
+
+def _is_unsigned(request: Request) -> bool:
+    """Whether a form came that claims no signature at all."""
+    received = request.received
+    return (
+        request.is_query
+        and received.method == "POST"
+        and "authorization" not in received.headers
+        and not received.raw_query
+    )
+
+
+def _require_unsigned_operation(service: Service, fields: Mapping[str, str]) -> None:
+    """Refuse a form that asks for something else than what the model lets come unsigned."""
+    operation = service.operations.get(fields.get("Action", ""))
+    if operation is None or operation.auth_type != "none" or fields.get("Version") != service.version:
+        raise MissingAuthenticationToken
+
+
+def _require_session_token(signer: SigningSecret, claim: sigv4.Claim) -> None:
+    """A session's signature needs its token, header or query; a long-term key has none.
+
+    Raises:
+        UnrecognizedClient: not told apart from an unknown key, as on AWS.
+    """
+    given = (claim.session_token or "").encode("latin-1")
+    if signer.token_digest is None:
+        if given:
+            raise UnrecognizedClient
+        return
+    if not hmac.compare_digest(hashlib.sha256(given).digest(), signer.token_digest):
+        raise UnrecognizedClient
+
+
+def _encoded(request: Request, service: Service, name: str, answer: Mapping[str, Any]) -> Answer:
+    """An answer in the protocol of its service."""
+    form = _FORMS.get(service.protocol)
+    if form is not None:
+        return Answer(200, query_protocol.CONTENT_TYPE, form.encode(service, name, answer, request.id))
+    encoded = json_protocol.encode(answer, service.operations[name].output_shape)
+    return Answer(200, json_protocol.CONTENT_TYPE, encoded)
 
 
 def _request(scope: Scope) -> Request:

@@ -16,8 +16,10 @@ from openecr.cli import (
     jobs,
     keys,
     migrate,
+    oidc,
     quota,
     serve,
+    sessions,
     status,
     transfer,
     undelete,
@@ -59,6 +61,8 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(account.app, name="account")
 app.add_typer(keys.app, name="keys")
 app.add_typer(vpc.app, name="vpc")
+app.add_typer(sessions.app, name="sessions")
+app.add_typer(oidc.app, name="oidc")
 
 _USAGE_ERRORS: Any = typer.BadParameter.__mro__[1]
 """typer's UsageError: click's own in some of its releases, a copy of it in others."""

@@ -89,6 +89,7 @@ class DkrPlane:
             way.vpc_id,
             way.endpoint_id,
             way.policy,
+            way.source,
             way.in_vpc,
         )
         if route is None:
