@@ -14,7 +14,8 @@ from typing import Any
 import botocore.session
 import structlog
 
-from openecr.addressing import WORKLOADS_PATH, Plane, address
+from openecr.access.networks import parse_source
+from openecr.addressing import WORKLOADS_PATH, Arrival, Plane, address
 from openecr.asgi import Receive, Scope, Send
 from openecr.aws.plane import ApiPlane
 from openecr.blobs.disk import Disk
@@ -30,7 +31,7 @@ from openecr.layers import LayersPlane
 from openecr.logs import AccessLog
 from openecr.names import RegistryName
 from openecr.oci.http import Answer
-from openecr.oci.plane import Arrival, DkrPlane, fault
+from openecr.oci.plane import DkrPlane, fault
 from openecr.oci.render import not_found
 from openecr.pull_notes import PullNotes
 from openecr.services.ecr import encrypting, garbage, quotas, upkeep
@@ -39,6 +40,7 @@ from openecr.services.kms import upkeep as kms_upkeep
 from openecr.services.served import SERVICES
 from openecr.services.sts import upkeep as sts_upkeep
 from openecr.settings import Settings
+from openecr.waiting_room import WaitingRoom
 from openecr.workloads.answers import reply as reply_to_workload
 from openecr.workloads.container import ContainerCredentials
 from openecr.workloads.instance_metadata import InstanceMetadata
@@ -60,6 +62,8 @@ SCHEDULES = (
 _HEALTH_SECONDS = 5.0
 _HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 """A host that answers may repeat; a proxy that passes on a client's header passes on whatever it holds."""
+_WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?|([0-9.]{7,15}):[0-9]{1,5}")
+"""An address as some proxies put it into X-Forwarded-For."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +74,10 @@ class _Proxies:
 
     def trusts(self, source: str) -> bool:
         """Whether the peer's address is a trusted proxy's."""
-        if not self.networks:
-            return False
-        try:
-            peer = ipaddress.ip_address(source)
-        except ValueError:
-            return False
-        return any(peer.version == network.version and peer in network for network in self.networks)
+        peer = parse_source(source) if self.networks else None
+        return peer is not None and any(
+            peer.version == network.version and peer in network for network in self.networks
+        )
 
 
 class Application:
@@ -201,13 +202,14 @@ class Application:
             case Plane.DKR:
                 return await _reply(send, scope, await self._answer_dkr(scope, receive, arrival), arrival.request_id)
             case Plane.LAYERS:
-                path = arrival.address.path
-                return await self._layers.answer(scope, receive, send, path, arrival.headers, arrival.request_id)
+                return await self._layers.answer(scope, receive, send, arrival)
             case Plane.API:
                 scope["openecr.request_id"] = arrival.request_id
                 scope["openecr.base_url"] = arrival.base_url
                 scope["openecr.source"] = arrival.source_address
                 scope["openecr.secure"] = arrival.secure
+                scope["openecr.listener"] = arrival.listener
+                scope["openecr.vpc_endpoint_id"] = arrival.address.vpc_endpoint_id
                 scope["openecr.host"] = arrival.host
                 return await self._api(scope, receive, send)
             case Plane.WORKLOADS:
@@ -228,7 +230,9 @@ class Application:
         headers = _headers(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1")
         client = scope.get("client")
-        source = str(client[0]) if client else ""
+        source = _plain(str(client[0])) if client else ""
+        server = scope.get("server")
+        listener = str(server[0]) if server else ""
         secure = scope["scheme"] == "https"
         base_url = self._base_url
         if self._proxies.trusts(source):
@@ -240,7 +244,7 @@ class Application:
             source = _forwarded_for(headers.get(b"x-forwarded-for"), source, self._proxies)
         path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or scope["path"]
         where = address(host, scope["method"], path, self._default, signed=_is_signed(headers, scope))
-        return Arrival(request_id, where, headers, base_url, source, secure, host)
+        return Arrival(request_id, where, headers, base_url, source, secure, host, listener)
 
     async def _health(self, path: str) -> Answer:
         """Alive while it answers; ready while its database does, and agrees with it on the time."""
@@ -256,6 +260,10 @@ class Application:
             if trouble is not None:
                 return Answer(503, ((b"content-type", b"text/plain"),), f"{trouble}\n".encode())
         return Answer(200, ((b"content-type", b"text/plain"),), b"ok\n")
+
+    def let_go(self) -> None:
+        """End the requests that are held without an answer: the server is about to stop."""
+        self._deployment.waiting_room.close()
 
     async def close(self) -> None:
         """Write down what is noted, and let go of the database."""
@@ -351,6 +359,7 @@ async def compose(
         new_id=lambda: str(uuid.uuid4()),
         new_object_id=blobs.new_object_id,
         note_pull=note_pull,
+        waiting_room=WaitingRoom(settings.vpc_timeout_seconds),
         note_key_use=note_key_use,
     )
 
@@ -407,10 +416,17 @@ def _headers(received: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 def _forwarded_for(header: bytes | None, peer: str, proxies: _Proxies) -> str:
     """The nearest address in the chain that is not a trusted proxy's."""
     for text in reversed((header or b"").decode("latin-1").split(",")):
-        candidate = text.strip()
+        candidate = _plain(text.strip())
         if candidate and not proxies.trusts(candidate):
             return candidate
     return peer
+
+
+def _plain(text: str) -> str:
+    """An address without brackets, port, or an IPv6 spelling of IPv4; what is none stays as it was told."""
+    found = _WITH_PORT.fullmatch(text)
+    address = parse_source(text if found is None else found[1] or found[2])
+    return text if address is None else str(address)
 
 
 async def _reply(send: Send, scope: Scope, answer: Answer | None, request_id: str) -> int:

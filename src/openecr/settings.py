@@ -81,6 +81,13 @@ class Settings:
     nowhere. Nothing else is served there, and never over TLS."""
     metadata_hop_limit: int = 1
     """How many hops answers there travel (1 to 64); 1 reaches no container behind a bridge."""
+    vpc_listeners: tuple[str, ...] = ()
+    """Further addresses to listen on, so that VPCs whose networks overlap can be told apart: ``openecr vpc declare
+    --listener``."""
+    vpc_refusals: str = "timeout"
+    """What a request gets that no way of its VPC leads to: ``timeout``, as on AWS, or ``explain``: a 403 with why."""
+    vpc_timeout_seconds: int = 120
+    """How long such a request is held without an answer."""
     clock: str | None = None
     """Offset of the rules' clock (``+181d``), for a data directory that was created with one."""
     upload_expiry_seconds: int = DAY_SECONDS
@@ -138,6 +145,15 @@ class Settings:
             parts = urlsplit(self.url)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
                 raise SettingsError(f"--url {self.url} must be http(s)://host[:port], without a path")
+        if self.vpc_refusals not in ("timeout", "explain"):
+            raise SettingsError(f"vpc_refusals is timeout or explain, not '{self.vpc_refusals}'")
+        if self.vpc_timeout_seconds < 1:
+            raise SettingsError("vpc_timeout_seconds must be at least 1")
+        for listener in self.vpc_listeners:
+            try:
+                ip_address(listener)
+            except ValueError:
+                raise SettingsError(f"--vpc-listener {listener} is no address; give one of this machine's") from None
         if self.encryption not in ("on", "storage"):
             raise SettingsError(f"encryption is on or storage, not '{self.encryption}'")
         if self.trash_days < 0:

@@ -24,6 +24,7 @@ from openecr.cli import (
     transfer,
     undelete,
     usage,
+    vpc,
     worker,
     workload,
 )
@@ -61,6 +62,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(account.app, name="account")
 app.add_typer(keys.app, name="keys")
 app.add_typer(workload.app, name="workload")
+app.add_typer(vpc.app, name="vpc")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(oidc.app, name="oidc")
 

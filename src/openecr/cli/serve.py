@@ -51,6 +51,9 @@ def serve(
     metadata_listen: Annotated[
         list[str] | None, typer.Option(help="Address for nodes' credentials: 169.254.169.254:80; repeatable.")
     ] = None,
+    vpc_listener: Annotated[
+        list[str] | None, typer.Option(help="Further address to listen on, for a VPC declared with it; repeatable.")
+    ] = None,
     encryption: Annotated[
         str | None, typer.Option(help="on, or storage: the disk encrypts, openecr does not.  [default: on]")
     ] = None,
@@ -79,6 +82,7 @@ def serve(
         region=region,
         trusted_proxies=tuple(trusted_proxy or ()),
         metadata_listen=tuple(metadata_listen or ()),
+        vpc_listeners=tuple(vpc_listener or ()),
         encryption=encryption,
         clock=clock,
     )

@@ -103,6 +103,7 @@ async def _serve(startup: Startup) -> int:
         _tell_parent(READY)
     await asyncio.wait({stopped, *serving}, return_when=asyncio.FIRST_COMPLETED)
     failed = not stop.is_set()
+    application.let_go()
     for server in servers:
         server.stop()  # type: ignore[no-untyped-call]
     _, cut = await asyncio.wait(serving, timeout=DRAIN_SECONDS)

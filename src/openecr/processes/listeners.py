@@ -17,7 +17,14 @@ _Address = tuple[socket.AddressFamily, tuple[str, int]]
 
 
 def addresses(settings: Settings) -> list[_Address]:
-    """Where to listen: what ``--host`` names, else the loopback addresses that this machine has."""
+    """Where to listen: what ``--host`` names, else the loopback addresses that this machine has; then those of VPCs."""
+    more: list[_Address] = [
+        (socket.AF_INET6 if ":" in text else socket.AF_INET, (text, settings.port)) for text in settings.vpc_listeners
+    ]
+    return list(dict.fromkeys([*_usual(settings), *more]))
+
+
+def _usual(settings: Settings) -> list[_Address]:
     if settings.host is not None:
         try:
             found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
