@@ -147,7 +147,6 @@ def asked(action: str, call: Callable[..., Any], **arguments: Any) -> tuple[str,
     try:
         answer = call(**arguments)
     except ClientError as refused:
-        assert refused.response["Error"]["Code"] == "AccessDeniedException"
         return action, refused.response["Error"]["Message"]
     assert answer.get("failures", []) == []
     return action, "ok"
@@ -302,7 +301,7 @@ class TestRoles:
         assert f'"AWS" : "{unique_id}"' in ecr.get_repository_policy(repositoryName=shared)["policyText"]
 
 
-SHARED_OPERATIONS = (
+SHARED_OPERATIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("batch_check_layer_availability", {"layerDigests": [NOWHERE]}),
     ("batch_delete_image", {"imageIds": [{"imageTag": "v1"}]}),
     ("batch_get_image", {"imageIds": [{"imageTag": "v1"}]}),

@@ -38,8 +38,8 @@ def key_resource(registry: RegistryName, arguments: Mapping[str, Any]) -> list[s
 
 
 def meant(call: Call, name: str) -> str:
-    """The ARN that policies are asked about: the key's where an alias names one, since no policy speaks of keys by their
-    aliases (KMS developer guide, "Using aliases to control access to KMS keys")."""
+    """The ARN that policies are asked about: the key's where an alias names one, since no policy speaks of keys by
+    their aliases (KMS developer guide, "Using aliases to control access to KMS keys")."""
     full = named_arn(call.registry(), name)
     parts = _ARN.fullmatch(full)
     if parts is None or not parts[4].startswith("alias/"):
