@@ -6,6 +6,7 @@
     prod-{region}-starport-layer-bucket.s3.{region}.{domain}, or /layers/...    layers
     vpce-{id}.{service}.{region}.vpce.{domain}                                  that VPC endpoint, as the path says
     a POST, or any request signed as AWS's are                                   api
+    /v1/credentials                                                              workloads
     /livez, /readyz                                                             health
 
 A host name decides what a request addresses and never how answers name this server.
@@ -19,6 +20,8 @@ from openecr.names import REGISTRY_COMPONENT, RegistryName
 
 _REGISTRY_HOST = re.compile(r"([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.[a-z0-9.-]+", re.IGNORECASE)
 _LAYER_HOST = re.compile(r"prod-([a-z0-9-]+)-starport-layer-bucket\.s3\.([a-z0-9-]+)\.[a-z0-9.-]+", re.IGNORECASE)
+WORKLOADS_PATH = "/v1/credentials"
+"""What ``AWS_CONTAINER_CREDENTIALS_FULL_URI`` names; no API that openecr serves has this path."""
 _ENDPOINT_HOST = re.compile(
     r"(vpce-[0-9a-f]{8,17})\.(?:api\.ecr|dkr\.ecr|ec2|kms|sts)\.([a-z0-9-]+)\.vpce\.[a-z0-9.-]+", re.IGNORECASE
 )
@@ -33,6 +36,7 @@ class Plane(Enum):
     PUBLIC = "public"
     LAYERS = "layers"
     HEALTH = "health"
+    WORKLOADS = "workloads"
     NONE = "none"
 
 
@@ -95,6 +99,8 @@ def address(host: str, method: str, path: str, default: RegistryName, *, signed:
 def _by_path(name: str, method: str, path: str, default: RegistryName, *, signed: bool) -> Address:
     if path == "/v2" or path.startswith("/v2/"):
         return _dkr(name, path, default)
+    if path == WORKLOADS_PATH and method != "POST" and not signed:
+        return Address(Plane.WORKLOADS, default, path)
     if method == "POST" or signed:
         return Address(Plane.API, default, path)
     return Address(Plane.NONE, default, path)

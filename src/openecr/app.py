@@ -15,12 +15,12 @@ import botocore.session
 import structlog
 
 from openecr.access.networks import parse_source
-from openecr.addressing import Arrival, Plane, address
+from openecr.addressing import WORKLOADS_PATH, Arrival, Plane, address
 from openecr.asgi import Receive, Scope, Send
 from openecr.aws.plane import ApiPlane
 from openecr.blobs.disk import Disk
 from openecr.blobs.opening import default_folder, open_stores
-from openecr.call import Deployment, Waist
+from openecr.call import API, Deployment, Origin, Waist
 from openecr.db.engines import open_database, require_schema
 from openecr.db.sqlite import host_clock_us
 from openecr.jobs.schedule import Schedule
@@ -41,6 +41,9 @@ from openecr.services.served import SERVICES
 from openecr.services.sts import upkeep as sts_upkeep
 from openecr.settings import Settings
 from openecr.waiting_room import WaitingRoom
+from openecr.workloads.answers import reply as reply_to_workload
+from openecr.workloads.container import ContainerCredentials
+from openecr.workloads.instance_metadata import InstanceMetadata
 
 log = structlog.get_logger("openecr")
 
@@ -91,14 +94,29 @@ class Application:
         self._dkr = DkrPlane(self._waist, served_regions(settings))
         self._layers = LayersPlane(deployment)
         self._api = ApiPlane(self._waist, SERVICES)
+        self._container_credentials = ContainerCredentials(self._waist)
+        self._instance_metadata = InstanceMetadata(self._waist)
         self._access_log = AccessLog() if settings.access_log else None
         self._flushing: list[asyncio.Task[None]] = []
         self._keys_due_seconds = time.monotonic() + RENEW_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            return
+        if scope["type"] == "http":
+            arrival = self._arrival(scope, str(uuid.uuid4()))
+            await self._serve(
+                scope, arrival.request_id, arrival.source_address, self._dispatch(scope, receive, send, arrival)
+            )
+
+    async def answer_node(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answer one request on a listener of ``metadata_listen``, where nothing else is served."""
+        if scope["type"] == "http":
+            client = scope.get("client")
+            source, request_id = str(client[0]) if client else "", str(uuid.uuid4())
+            await self._serve(scope, request_id, source, self._dispatch_node(scope, send, source, request_id))
+
+    async def _serve(self, scope: Scope, request_id: str, source: str, answering: Awaitable[int]) -> None:
+        """Answer with fresh keys, and log."""
         if not self._flushing:
             self._flushing = [
                 asyncio.create_task(notes.flush_forever(self._deployment.database)) for notes in self._notes
@@ -106,11 +124,9 @@ class Application:
         if time.monotonic() >= self._keys_due_seconds:
             await self._renew_keys()
         started = time.perf_counter_ns()
-        request_id = str(uuid.uuid4())
-        arrival = self._arrival(scope, request_id)
         status = 0
         try:
-            status = await self._dispatch(scope, receive, send, arrival)
+            status = await answering
         except Exception:
             log.exception("request failed", request_id=request_id, method=scope["method"], path=scope["path"])
             raise
@@ -122,8 +138,38 @@ class Application:
                     status=status,
                     duration_us=(time.perf_counter_ns() - started) // 1000,
                     request_id=request_id,
-                    source=arrival.source_address,
+                    source=source,
                 )
+
+    async def _dispatch_node(self, scope: Scope, send: Send, source: str, request_id: str) -> int:
+        headers, method, path = _headers(scope["headers"]), scope["method"], scope["path"]
+        origin = self._unproven(headers, source, request_id, secure=False)
+        if path == WORKLOADS_PATH:
+            answer = await self._container_credentials.answer(method, headers, origin, private=True)
+        else:
+            answer = await self._instance_metadata.answer(method, path, headers, origin)
+        return await reply_to_workload(send, scope, answer, request_id)
+
+    async def _answer_workload(self, scope: Scope, send: Send, arrival: Arrival) -> int:
+        source, headers = arrival.source_address, arrival.headers
+        origin = self._unproven(headers, source, arrival.request_id, secure=arrival.secure)
+        private = arrival.secure or _is_loopback(source)
+        answer = await self._container_credentials.answer(scope["method"], headers, origin, private=private)
+        return await reply_to_workload(send, scope, answer, arrival.request_id)
+
+    def _unproven(self, headers: dict[bytes, bytes], source: str, request_id: str, *, secure: bool) -> Origin:
+        """A request that no access key signed."""
+        return Origin(
+            request_id=request_id,
+            access_key_id="",
+            registry=self._default,
+            base_url=self._base_url,
+            now_us=self._deployment.now_us(),
+            strictness=API,
+            source_address=source,
+            secure=secure,
+            user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
+        )
 
     async def _renew_keys(self) -> None:
         """Read the table of keys again: a request that comes after the keyring's time never meets a key it lacks."""
@@ -166,6 +212,8 @@ class Application:
                 scope["openecr.vpc_endpoint_id"] = arrival.address.vpc_endpoint_id
                 scope["openecr.host"] = arrival.host
                 return await self._api(scope, receive, send)
+            case Plane.WORKLOADS:
+                return await self._answer_workload(scope, send, arrival)
             case Plane.HEALTH:
                 return await _reply(send, scope, await self._health(arrival.address.path), arrival.request_id)
             case _:
@@ -348,6 +396,13 @@ def served_regions(settings: Settings) -> frozenset[str]:
 def _is_signed(headers: dict[bytes, bytes], scope: Scope) -> bool:
     """Whether a request carries a Signature Version 4, in its header or its query."""
     return headers.get(b"authorization", b"").startswith(b"AWS4-") or b"X-Amz-Signature=" in scope["query_string"]
+
+
+def _is_loopback(source: str) -> bool:
+    try:
+        return ipaddress.ip_address(source).is_loopback
+    except ValueError:
+        return False
 
 
 def _headers(received: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -153,7 +153,8 @@ def test_within_an_account(source: str, caller: Principal, kinds: dict[str, Any]
 
 
 ACROSS_ACCOUNTS: list[tuple[str, Principal, dict[str, Any], str]] = [
-    (ACROSS, THEIR_USER, {}, NO_RESOURCE),
+    (ACROSS, THEIR_USER, {}, NO_IDENTITY),
+    (ACROSS, THEIR_USER, {"boundary": OTHER, "identity": A}, NO_BOUNDARY),
     (ACROSS, THEIR_USER, {"identity": A}, NO_RESOURCE),
     (ACROSS, THEIR_USER, {"repository": to(THEIR_USER)}, NO_IDENTITY),
     (ACROSS, THEIR_USER, {"repository": to(THEIR_USER), "identity": A}, YES),
@@ -284,8 +285,8 @@ def test_a_verdict_names_what_decided() -> None:
 
 def test_a_denial_says_what_would_have_to_change() -> None:
     assert decide(THEIR_USER).remedy == (
-        f"allow {PULL} on {APP} to {THEIR_USER.arn} in the repository's policy, of account {OURS}, and in an "
-        f"identity-based policy of account {THEIRS}"
+        f"allow {PULL} on {APP} to {THEIR_USER.arn} in an identity-based policy of account {THEIRS}, "
+        f"and in the repository's policy, of account {OURS}"
     )
     assert decide(USER, identity=[A, deny(sid="Freeze")]).remedy == (
         'take away statement 2 "Freeze", which denies this, from the identity policy, or make it not match'

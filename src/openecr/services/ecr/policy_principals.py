@@ -76,14 +76,14 @@ def _resolve(db: Connection, value: str) -> str:
     if identity is None or accounts.find(db, identity[1]) is None:
         return value
     found = _require(db, value, identity[1], identity[2], identity[4])
-    if (found.path, found.name) != (identity[3], identity[4]):
+    if found.path != identity[3]:
         raise PrincipalMissing(value)
     return found.unique_id
 
 
 def _require(db: Connection, value: str, account_id: str, kind: str, name: str) -> identities.PrincipalRecord:
     found = identities.find_by_name(db, account_id, kind, name)
-    if found is None:
+    if found is None or found.name != name:
         raise PrincipalMissing(value)
     return found
 
