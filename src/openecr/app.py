@@ -8,12 +8,13 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import botocore.session
 import structlog
 
+from openecr import layers
 from openecr.addressing import Plane, address
 from openecr.asgi import Receive, Scope, Send
 from openecr.aws.plane import ApiPlane
@@ -22,10 +23,13 @@ from openecr.blobs.opening import default_folder, open_stores
 from openecr.call import Deployment, Waist
 from openecr.db.engines import open_database, require_schema
 from openecr.db.sqlite import host_clock_us
+from openecr.events import audit_record, audit_sealing
+from openecr.events.audit_log import AuditLog, folder_of
+from openecr.events.audit_sealing import Archive
+from openecr.events.auditing import Auditing
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import JobWorker
 from openecr.keyring import RENEW_SECONDS, KeyringUnusable, load_root_keys, open_keyring, renew
-from openecr.layers import LayersPlane
 from openecr.logs import AccessLog
 from openecr.names import RegistryName
 from openecr.oci.http import Answer
@@ -48,10 +52,12 @@ SCHEDULES = (
     Schedule("scrub-layers", "scrub-layers", 10 * _MINUTE_US),
     Schedule("encrypt-stored", "encrypt-stored", 10 * _MINUTE_US),
     Schedule("destroy-keys", "destroy-keys", 10 * _MINUTE_US),
+    Schedule("seal-audit", "seal-audit", 5 * _MINUTE_US),
 )
 """Work that comes back, once per deployment however many job processes there are."""
 
 _HEALTH_SECONDS = 5.0
+_SEAL_SECONDS = 60.0
 _HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 """A host that answers may repeat; a proxy that passes on a client's header passes on whatever it holds."""
 
@@ -76,8 +82,9 @@ class _Proxies:
 class Application:
     """The ASGI application of one worker, and the work of one job process."""
 
-    def __init__(self, deployment: Deployment, notes: PullNotes, *, base_url: str) -> None:
+    def __init__(self, deployment: Deployment, notes: PullNotes, audit_log: AuditLog, *, base_url: str) -> None:
         self._deployment = deployment
+        self._audit_log = audit_log
         self._notes = notes
         self._base_url = base_url.rstrip("/")
         settings = deployment.settings
@@ -85,7 +92,7 @@ class Application:
         self._proxies = _Proxies(tuple(ipaddress.ip_network(text) for text in settings.trusted_proxies))
         self._waist = Waist(deployment)
         self._dkr = DkrPlane(self._waist, served_regions(settings))
-        self._layers = LayersPlane(deployment)
+        self._layers = layers.LayersPlane(deployment)
         self._api = ApiPlane(self._waist, SERVICES)
         self._access_log = AccessLog() if settings.access_log else None
         self._flushing: asyncio.Task[None] | None = None
@@ -150,8 +157,7 @@ class Application:
             case Plane.DKR:
                 return await _reply(send, scope, await self._answer_dkr(scope, receive, arrival), arrival.request_id)
             case Plane.LAYERS:
-                path = arrival.address.path
-                return await self._layers.answer(scope, receive, send, path, arrival.headers, arrival.request_id)
+                return await self._answer_layers(scope, receive, send, arrival)
             case Plane.API:
                 scope["openecr.request_id"] = arrival.request_id
                 scope["openecr.base_url"] = arrival.base_url
@@ -163,6 +169,18 @@ class Application:
                 return await _reply(send, scope, await self._health(arrival.address.path), arrival.request_id)
             case _:
                 return await _reply(send, scope, not_found(), arrival.request_id)
+
+    async def _answer_layers(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> int:
+        path, headers, request_id = arrival.address.path, arrival.headers, arrival.request_id
+        now_us, region = self._deployment.now_us(), arrival.address.registry.region
+        trail = layers.trail_of(scope, path, headers, arrival.source_address, request_id, now_us, region)
+        status = 500
+        try:
+            status = await self._layers.answer(scope, receive, send, path, headers, request_id)
+        finally:
+            layers.note_status(trail, status)
+            self._deployment.audit.finish(trail)
+        return status
 
     async def _answer_dkr(self, scope: Scope, receive: Receive, arrival: Arrival) -> Answer | None:
         try:
@@ -211,6 +229,7 @@ class Application:
         await self._notes.flush(self._deployment.database)
         if self._access_log is not None:
             self._access_log.flush()
+        await asyncio.to_thread(self._audit_log.close)
         await self._deployment.database.close()
 
     async def run_jobs(self, stop: asyncio.Event) -> None:
@@ -241,6 +260,11 @@ class Application:
                 if scrubbed.ended_pass or scrubbed.damaged:
                     log.info("layers scrubbed", **asdict(scrubbed))
 
+        async def seal_audit(_args: Mapping[str, Any]) -> None:
+            archive = archive_of(self._deployment)
+            await audit_sealing.seal_writes(archive)
+            await audit_sealing.prune(archive)
+
         async def measure_quotas(_args: Mapping[str, Any]) -> None:
             await quotas.measure_all(database)
 
@@ -253,20 +277,48 @@ class Application:
                 "scrub-layers": self._with_fresh_keys(scrub_layers),
                 "encrypt-stored": self._with_fresh_keys(encrypt_stored),
                 "destroy-keys": self._with_fresh_keys(destroy_keys),
+                "seal-audit": self._with_fresh_keys(seal_audit),
             },
             schedules=SCHEDULES,
         )
         working = asyncio.create_task(worker.run())
+        sealing = asyncio.create_task(self._seal_audit_files())
         await stop.wait()
+        sealing.cancel()
         worker.stop()
         await working
+
+    async def _seal_audit_files(self) -> None:
+        """Bring this machine's audit segments to where every server reads them: no other machine has them."""
+        while True:
+            try:
+                await self._renew_keys()
+                await audit_sealing.seal_files(archive_of(self._deployment))
+            except Exception:
+                log.exception("audit segments are not sealed; they stay on this machine until they are")
+            await asyncio.sleep(_SEAL_SECONDS)
 
 
 async def build(settings: Settings, *, base_url: str) -> Application:
     """Open a deployment that was migrated, and compose the application."""
     notes = PullNotes()
     deployment = await compose(settings, note_pull=notes.note, connected=True)
-    return Application(deployment, notes, base_url=base_url)
+    now_us = deployment.now_us
+    registry = RegistryName(settings.account_id, settings.region)
+    audit_log = AuditLog(
+        folder_of(settings.data_dir),
+        now_us=now_us,
+        lost=lambda count: audit_record.lost(count, now_us(), registry),
+    )
+    deployment = replace(deployment, audit=Auditing(audit_log.append))
+    return Application(deployment, notes, audit_log, base_url=base_url)
+
+
+def archive_of(deployment: Deployment) -> Archive:
+    """Where the deployment's sealed audit segments are."""
+    return Archive(
+        deployment.settings, deployment.database, deployment.blobs, deployment.keyring, deployment.new_object_id
+    )
 
 
 async def compose(

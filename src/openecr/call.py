@@ -9,6 +9,7 @@ the database's writer; nothing is awaited while a transaction is open. A decisio
 effect (``call.obtain``): the waist rolls back, performs it, and runs the decision again with its result.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -16,9 +17,12 @@ from typing import Any, Generic, Protocol, TypeVar
 from openecr.access.decision import decide
 from openecr.access.identity import Caller, find_caller
 from openecr.blobs.store import BlobStore
+from openecr.db.callers import find_key_owner
 from openecr.db.connection import Connection, Database
 from openecr.encryption import KeyService, LocalKeys, open_store
 from openecr.errors import AccessDenied, UnrecognizedClient
+from openecr.events.auditing import NO_AUDIT, Auditing, is_kept, keep
+from openecr.events.trail import Event, Trail
 from openecr.keyring import Keyring
 from openecr.names import RegistryName, parse_repository_arn, repository_arn
 from openecr.settings import Settings
@@ -77,6 +81,8 @@ class Origin:
     strictness: Strictness
     source_address: str = ""
     secure: bool = False
+    trail: Trail | None = None
+    """Where the request's audit records come from; None for what is no client's request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,8 @@ class Deployment:
     """A fresh id for an object of a registry in this region; it says which store the object is in."""
     note_pull: Callable[[int, int], None]
     """(image key, now_us): remember that an image was pulled; flushed in batches, so a pull writes no row."""
+    audit: Auditing = NO_AUDIT
+    """Where what requests did is recorded."""
 
     @property
     def kms_keys(self) -> KeyService:
@@ -194,6 +202,8 @@ class Decision(Generic[T]):
     resources: Resources
     consistent: bool = True
     """Whether its statements must see one snapshot; a read that is one statement need not."""
+    event: str = ""
+    """What audit records of the dkr plane call it; empty where it is no event of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +224,19 @@ class Operation:
 
 
 def decision(
-    action: str, *, writes: bool, resources: Resources = repository_resources, consistent: bool = True
+    action: str,
+    *,
+    writes: bool,
+    resources: Resources = repository_resources,
+    consistent: bool = True,
+    event: str | None = None,
 ) -> Callable[[Callable[..., T]], Decision[T]]:
-    """Declare a decision that planes and flows run through the waist."""
+    """Declare a decision that planes and flows run through the waist; audit records call it as its action is called,
+    unless said otherwise."""
+    recorded = action.partition(":")[2] if event is None else event
 
     def declare(function: Callable[..., T]) -> Decision[T]:
-        return Decision(function, action, writes, resources, consistent)
+        return Decision(function, action, writes, resources, consistent, event=recorded)
 
     return declare
 
@@ -230,7 +247,7 @@ def operation(
     """Declare an operation; its IAM action is ``ecr:{name}`` unless said otherwise."""
 
     def declare(function: Callable[..., dict[str, Any]]) -> Operation:
-        return Operation(name, Decision(function, action or f"ecr:{name}", writes, resources))
+        return Operation(name, Decision(function, action or f"ecr:{name}", writes, resources, event=name))
 
     return declare
 
@@ -275,13 +292,37 @@ class Waist:
         return answer
 
     async def run(self, step: Decision[T], origin: Origin, /, **arguments: Any) -> T:
-        """Identify the caller, authorize, decide and commit; perform effects in between where asked."""
+        """Identify the caller, authorize, decide and commit, and leave in the trail what came of it."""
+        if origin.trail is None or not step.event:
+            return await self._decide(step, origin, arguments, None)
+        event = origin.trail.event(step.action.partition(":")[0], step.event, arguments)
+        try:
+            answer = await self._decide(step, origin, arguments, event)
+        except BaseException as error:
+            event.error = error
+            raise
+        event.error = None
+        event.kept = event.kept or (step.writes and is_kept(origin.trail, event))
+        return answer
+
+    async def _decide(self, step: Decision[T], origin: Origin, arguments: Mapping[str, Any], event: Event | None) -> T:
+        """Run the decision until it has what it asks for; perform effects in between."""
         results: dict[Effect, Any] = {}
+        trail = origin.trail
 
         def body(db: Connection) -> T:
             call = Call(identify(db, origin), origin, self.deployment, db, step.writes, results)
-            authorize(call, step.action, step.resources(call.registry(), arguments))
-            return step.function(call, **arguments)
+            resources = step.resources(call.registry(), arguments)
+            if trail is None or event is None:
+                authorize(call, step.action, resources)
+                return step.function(call, **arguments)
+            trail.owner = call.caller.owner
+            event.resources = resources
+            authorize(call, step.action, resources)
+            event.answer = answer = step.function(call, **arguments)
+            if step.writes and is_kept(trail, event):
+                keep(db, trail, event)
+            return answer
 
         for _ in range(_MOST_EFFECTS):
             try:
@@ -291,6 +332,16 @@ class Waist:
             except Needs as needs:
                 results[needs.effect] = await needs.effect.perform(self.deployment)
         raise RuntimeError(f"{step.function.__name__} asked for more than {_MOST_EFFECTS} effects")
+
+    async def finish(self, trail: Trail) -> None:
+        """A request is over: record it. Nothing that fails here fails the request."""
+        if trail.owner is None and trail.is_proven:
+            # It failed before any decision: who asked is known, and is not looked up yet.
+            with contextlib.suppress(Exception):
+                trail.owner = await self.deployment.database.read(
+                    lambda db: find_key_owner(db, trail.access_key_id), consistent=False
+                )
+        self.deployment.audit.finish(trail)
 
 
 def identify(db: Connection, origin: Origin) -> Caller:

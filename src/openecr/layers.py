@@ -22,7 +22,8 @@ from openecr.db import kms
 from openecr.db.layers import Blob, find_object
 from openecr.encryption import key_arn_of, require_usable
 from openecr.errors import DatabaseAway, KmsRefused
-from openecr.names import Digest
+from openecr.events.trail import LAYERS, Refused, Trail
+from openecr.names import Digest, RegistryName
 
 _log = structlog.get_logger(__name__)
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -140,6 +141,36 @@ class _Served:
             told = f"bytes {self.start_byte}-{self.end_byte - 1}/{self.blob.size_bytes}"
             found.append((b"content-range", told.encode()))
         return found
+
+
+def trail_of(
+    scope: Scope, path: str, headers: dict[bytes, bytes], source_address: str, request_id: str, now_us: int, region: str
+) -> Trail:
+    """The audit trail of a request here: S3's GetObject on ECR's bucket, by whoever has the URL."""
+    user_agent = headers.get(b"user-agent", b"").decode("latin-1")[:1024]
+    trail = Trail(LAYERS, request_id, now_us, source_address, user_agent, RegistryName("", region))
+    object_id = path.rsplit("/", 1)[-1]
+    parameters = {"bucketName": f"prod-{region}-starport-layer-bucket"}
+    if is_object_id(object_id):
+        parameters["key"] = object_id
+    trail.begin("s3", "HeadObject" if scope["method"] == "HEAD" else "GetObject", parameters)
+    return trail
+
+
+_CODES = {
+    400: "KMS.DisabledException",
+    403: "AccessDenied",
+    404: "NoSuchKey",
+    405: "MethodNotAllowed",
+    416: "InvalidRange",
+    503: "ServiceUnavailable",
+}
+
+
+def note_status(trail: Trail, status: int) -> None:
+    """Note in the trail what was answered."""
+    if status >= 400 and trail.only is not None:
+        trail.only.error = Refused(_CODES.get(status, "InternalError"))
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

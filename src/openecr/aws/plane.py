@@ -32,6 +32,8 @@ from openecr.errors import (
     UnknownOperation,
     UnrecognizedClient,
 )
+from openecr.events.trail import API as API_PLANE
+from openecr.events.trail import Trail
 from openecr.names import RegistryName
 
 JSON_SKEW_MINUTES = 5
@@ -103,24 +105,50 @@ class ApiPlane:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer one request; the status that was sent, 499 where the client left before its body was complete."""
         request = _request(scope)
+        trail = self._trail(request)
         service: Service | None = None
         try:
-            claim, service = self._claim(request)
-            answer = await self._answer(request, claim, service, receive)
-        except ClientLeft:
+            claim, service = self._claim(request, trail)
+            answer = await self._answer(request, claim, service, receive, trail)
+        except ClientLeft as error:
+            await self._failed(trail, error, service)
             return CLIENT_LEFT
         except RegistryError as error:
+            await self._failed(trail, error, service)
             answer = _told(request, service, error)
-        except Exception:  # noqa: BLE001 - logged whole; the client is told the request id and nothing else
+        except Exception as error:  # noqa: BLE001 - logged whole; the client is told the request id and nothing else
             _log.exception("api request failed", request_id=request.id, target=request.target)
+            await self._failed(trail, error, service)
             answer = _told(request, service, ServerFault(request_id=request.id))
+        else:
+            self._waist.deployment.audit.finish(trail)
         await _send(send, request.id, answer)
         return answer.status
 
-    def _claim(self, request: Request) -> tuple[sigv4.Claim, Service]:
+    def _trail(self, request: Request) -> Trail:
+        """The audit trail of a request that begins, before it is known whose it is."""
+        settings = self._waist.deployment.settings
+        return Trail(
+            API_PLANE,
+            request.id,
+            self._waist.deployment.now_us(),
+            request.scope.get("openecr.source", ""),
+            b" ".join(request.received.headers.get("user-agent", [])).decode("latin-1")[:1024],
+            RegistryName(settings.account_id, settings.region),
+        )
+
+    async def _failed(self, trail: Trail, error: Exception, service: Service | None) -> None:
+        trail.fail(error, "unknown" if service is None else service.name, "UnknownOperation", {})
+        await self._waist.finish(trail)
+
+    def _claim(self, request: Request, trail: Trail) -> tuple[sigv4.Claim, Service]:
         """Who the request claims to come from, and the service it is for; scope and date hold, nothing is proven."""
         service = self._service_of_target(request)
+        named = (request.target or "").partition(".")[2]
+        if service is not None and named in service.operations:
+            trail.begin(service.name, named, {})
         claim = sigv4.parse(request.received)
+        trail.access_key_id = claim.access_key_id
         if service is None:
             service = self._service_of_scope(claim)
         sigv4.require_scope(claim, service.signing_name, self._regions)
@@ -154,36 +182,44 @@ class ApiPlane:
     def _not_served(self, service: str) -> ServiceNotServed:
         return ServiceNotServed(service=service, served=", ".join(sorted(self._services)))
 
-    async def _answer(self, request: Request, claim: sigv4.Claim, service: Service, receive: Receive) -> Answer:
+    async def _answer(
+        self, request: Request, claim: sigv4.Claim, service: Service, receive: Receive, trail: Trail
+    ) -> Answer:
         deployment = self._waist.deployment
         signer = await deployment.database.read(
             lambda db: find_signing_secret(db, claim.access_key_id), consistent=False
         )
         if signer is None:
             raise UnrecognizedClient
+        trail.registry = RegistryName(signer.account_id, claim.region)
         async with self._bodies.read(receive, _content_length(request)) as body:
             sigv4.verify(request.received, claim, self._signing_keys.key(signer, claim), body.sha256)
             if claim.session_token:
                 raise UnrecognizedClient  # no temporary credentials are issued yet, so no token is right
-            name, handler, arguments = self._call(request, service, body)
+            trail.is_proven = True
+            name, handler, arguments = self._call(request, service, body, trail)
             origin = Origin(
                 request_id=request.id,
                 access_key_id=signer.access_key_id,
-                registry=RegistryName(signer.account_id, claim.region),
+                registry=trail.registry,
                 base_url=request.scope["openecr.base_url"],
-                now_us=deployment.now_us(),
+                now_us=trail.now_us,
                 strictness=API,
                 source_address=request.scope.get("openecr.source", ""),
                 secure=request.scope.get("openecr.secure", False),
+                trail=trail,
             )
             answer = await self._waist.invoke(handler, origin, **arguments)
+            trail.answered(answer)
         if service.protocol == "query":
             encoded = query_protocol.encode(service, name, answer, request.id)
             return Answer(200, query_protocol.CONTENT_TYPE, encoded)
         encoded = json_protocol.encode(answer, service.operations[name].output_shape)
         return Answer(200, json_protocol.CONTENT_TYPE, encoded)
 
-    def _call(self, request: Request, service: Service, body: Body) -> tuple[str, Operation, dict[str, Any]]:
+    def _call(
+        self, request: Request, service: Service, body: Body, trail: Trail
+    ) -> tuple[str, Operation, dict[str, Any]]:
         """(operation, its handler, its arguments): known, built, parsed and within the shapes' constraints."""
         fields: dict[str, str] = {}
         if service.protocol == "query":
@@ -192,12 +228,15 @@ class ApiPlane:
             name = _action(service, fields)
         else:
             name = (request.target or "").partition(".")[2]
+        if name in service.operations:
+            trail.begin(service.name, name, {})
         handler = self._handler(service, name)
         shape = service.operations[name].input_shape
         if service.protocol == "query":
             values = query_protocol.decode(fields, shape)
         else:
             values = json_protocol.decode(body.content, shape)
+        trail.begin(service.name, name, values)
         validate.check(service, name, values)
         spelled = model.arguments_of(shape)
         return name, handler, {spelled[member]: value for member, value in values.items()}
