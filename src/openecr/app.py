@@ -27,7 +27,7 @@ from openecr.db.sqlite import host_clock_us
 from openecr.events import audit_record, audit_sealing
 from openecr.events.audit_log import AuditLog, folder_of
 from openecr.events.audit_sealing import Archive
-from openecr.events.auditing import Auditing
+from openecr.events.auditing import Auditing, Occurrence, record_of
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import JobWorker
 from openecr.keyring import RENEW_SECONDS, KeyringUnusable, load_root_keys, open_keyring, renew
@@ -83,7 +83,9 @@ class _Proxies:
 class Application:
     """The ASGI application of one worker, and the work of one job process."""
 
-    def __init__(self, deployment: Deployment, notes: PullNotes, audit_log: AuditLog, *, base_url: str) -> None:
+    def __init__(
+        self, deployment: Deployment, notes: PullNotes, audit_log: AuditLog[Occurrence], *, base_url: str
+    ) -> None:
         self._deployment = deployment
         self._audit_log = audit_log
         self._notes = notes
@@ -309,6 +311,7 @@ async def build(settings: Settings, *, base_url: str) -> Application:
     audit_log = AuditLog(
         folder_of(settings.data_dir),
         now_us=now_us,
+        record_of=record_of,
         lost=lambda count: audit_record.lost(count, now_us(), registry),
     )
     deployment = replace(deployment, audit=Auditing(audit_log.append))

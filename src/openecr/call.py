@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from openecr.access.decision import decide
-from openecr.access.identity import Caller, find_caller
+from openecr.access.authorization import Authorizer, Question
+from openecr.access.identity import ANONYMOUS, Caller, find_caller
+from openecr.access.policies.evaluation import NamedPolicy, Verdict
 from openecr.blobs.store import BlobStore
 from openecr.db.callers import find_key_owner
 from openecr.db.connection import Connection, Database
@@ -73,6 +74,7 @@ class Origin:
 
     request_id: str
     access_key_id: str
+    """Empty where nothing was proven: only a decision that takes anonymous callers runs then."""
     registry: RegistryName
     """On the dkr plane what host and path address; on the api plane the account is the caller's."""
     base_url: str
@@ -81,6 +83,12 @@ class Origin:
     strictness: Strictness
     source_address: str = ""
     secure: bool = False
+    user_agent: str = ""
+    vpc_id: str | None = None
+    """The VPC that the request came from, where it is declared; with the next two, the endpoint it came through."""
+    vpc_endpoint_id: str | None = None
+    endpoint_policy: str | None = None
+    """The endpoint's policy; None for full access."""
     trail: Trail | None = None
     """Where the request's audit records come from; None for what is no client's request."""
 
@@ -103,6 +111,8 @@ class Deployment:
     """A fresh id for an object of a registry in this region; it says which store the object is in."""
     note_pull: Callable[[int, int], None]
     """(image key, now_us): remember that an image was pulled; flushed in batches, so a pull writes no row."""
+    authorizer: Authorizer = field(default_factory=Authorizer)
+    """Who may do what, with what this process compiled before."""
     audit: Auditing = NO_AUDIT
     """Where what requests did is recorded."""
 
@@ -147,6 +157,8 @@ class Call:
     writes: bool = False
     """Whether the transaction is one that writes; then what it finds is held where others might change it."""
     results: Mapping[Effect, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What the operation was called with, for conditions that ask."""
 
     @property
     def now_us(self) -> int:
@@ -167,6 +179,59 @@ class Call:
         """The addressed registry, or another account's in the same region."""
         addressed = self.origin.registry
         return addressed if registry_id is None else RegistryName(registry_id, addressed.region)
+
+    def verdict(
+        self,
+        action: str,
+        resource: str,
+        *,
+        trust: NamedPolicy | None = None,
+        more: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Verdict:
+        """Whether the caller may do something, and why.
+
+        Args:
+            trust: the resource's own policy where the resource is no repository.
+            more: condition keys in lower case that this action alone has.
+        """
+        origin = self.origin
+        question = Question(
+            caller=self.caller,
+            action=action,
+            resource=resource,
+            registry=origin.registry,
+            now_us=origin.now_us,
+            source_address=origin.source_address,
+            secure=origin.secure,
+            user_agent=origin.user_agent,
+            vpc_id=origin.vpc_id,
+            vpc_endpoint_id=origin.vpc_endpoint_id,
+            endpoint_policy=origin.endpoint_policy,
+            arguments=self.arguments,
+            trust=trust,
+            more=more or {},
+        )
+        return self.deployment.authorizer.decide(self.db, question)
+
+    def authorize(
+        self,
+        action: str,
+        resource: str,
+        *,
+        trust: NamedPolicy | None = None,
+        more: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Verdict:
+        """Refuse what the caller may not do. Comes before existence, so that a denial tells nothing.
+
+        Raises:
+            AccessDenied: in AWS's words, with the verdict.
+        """
+        verdict = self.verdict(action, resource, trust=trust, more=more)
+        if not verdict.allowed:
+            raise AccessDenied(
+                principal=self.caller.arn, action=action, resource=resource, reason=verdict.reason, verdict=verdict
+            )
+        return verdict
 
     def obtain(self, effect: Effect) -> Any:
         """The effect's result, performed between two runs of this decision."""
@@ -192,6 +257,11 @@ def no_resource(_registry: RegistryName, _arguments: Mapping[str, Any]) -> list[
     return ["*"]
 
 
+def without_permission(_registry: RegistryName, _arguments: Mapping[str, Any]) -> list[str]:
+    """For what every known caller may do, whatever policies say."""
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[T]):
     """A function with an open transaction, the IAM action it is, and the resources it touches."""
@@ -202,6 +272,8 @@ class Decision(Generic[T]):
     resources: Resources
     consistent: bool = True
     """Whether its statements must see one snapshot; a read that is one statement need not."""
+    anonymous: bool = False
+    """Whether it takes callers who proved nothing, and decides itself what they may."""
     event: str = ""
     """What audit records of the dkr plane call it; empty where it is no event of its own."""
 
@@ -242,12 +314,18 @@ def decision(
 
 
 def operation(
-    name: str, *, writes: bool, action: str | None = None, resources: Resources = repository_resources
+    name: str,
+    *,
+    writes: bool,
+    action: str | None = None,
+    resources: Resources = repository_resources,
+    anonymous: bool = False,
 ) -> Callable[[Callable[..., dict[str, Any]]], Operation]:
     """Declare an operation; its IAM action is ``ecr:{name}`` unless said otherwise."""
 
     def declare(function: Callable[..., dict[str, Any]]) -> Operation:
-        return Operation(name, Decision(function, action or f"ecr:{name}", writes, resources, event=name))
+        made = Decision(function, action or f"ecr:{name}", writes, resources, anonymous=anonymous, event=name)
+        return Operation(name, made)
 
     return declare
 
@@ -311,14 +389,17 @@ class Waist:
         trail = origin.trail
 
         def body(db: Connection) -> T:
-            call = Call(identify(db, origin), origin, self.deployment, db, step.writes, results)
-            resources = step.resources(call.registry(), arguments)
+            caller = identify(db, origin, anonymous=step.anonymous)
+            call = Call(caller, origin, self.deployment, db, step.writes, results, arguments)
+            resources = [] if step.anonymous else step.resources(call.registry(), arguments)
             if trail is None or event is None:
-                authorize(call, step.action, resources)
+                for resource in resources:
+                    call.authorize(step.action, resource)
                 return step.function(call, **arguments)
-            trail.owner = call.caller.owner
+            trail.owner = caller.owner
             event.resources = resources
-            authorize(call, step.action, resources)
+            for resource in resources:
+                event.verdict = call.authorize(step.action, resource)
             event.answer = answer = step.function(call, **arguments)
             if step.writes and is_kept(trail, event):
                 keep(db, trail, event)
@@ -344,17 +425,11 @@ class Waist:
         self.deployment.audit.finish(trail)
 
 
-def identify(db: Connection, origin: Origin) -> Caller:
+def identify(db: Connection, origin: Origin, *, anonymous: bool = False) -> Caller:
     """The caller behind a proven access key, or the error of a key that is gone."""
+    if anonymous and not origin.access_key_id:
+        return ANONYMOUS
     caller = find_caller(db, origin.access_key_id)
     if caller is None:
         raise UnrecognizedClient
     return caller
-
-
-def authorize(call: Call, action: str, resources: list[str]) -> None:
-    """Refuse the call unless every resource may be acted on. Comes before existence, so that a denial tells nothing."""
-    for resource in resources:
-        denied = decide(call.caller, action, resource)
-        if denied is not None:
-            raise AccessDenied(principal=call.caller.arn, action=action, resource=resource, reason=denied.reason)

@@ -133,7 +133,7 @@ class ApiPlane:
             request.id,
             self._waist.deployment.now_us(),
             request.scope.get("openecr.source", ""),
-            b" ".join(request.received.headers.get("user-agent", [])).decode("latin-1")[:1024],
+            _user_agent(request),
             RegistryName(settings.account_id, settings.region),
         )
 
@@ -207,6 +207,7 @@ class ApiPlane:
                 strictness=API,
                 source_address=request.scope.get("openecr.source", ""),
                 secure=request.scope.get("openecr.secure", False),
+                user_agent=trail.user_agent,
                 trail=trail,
             )
             answer = await self._waist.invoke(handler, origin, **arguments)
@@ -276,6 +277,10 @@ def _claimed_service(request: Request) -> str | None:
         return sigv4.parse(request.received).service[:128]
     except (MissingAuthenticationToken, ProtocolError):
         return None
+
+
+def _user_agent(request: Request) -> str:
+    return b" ".join(request.received.headers.get("user-agent", [])).decode("latin-1")[:1024]
 
 
 def _content_length(request: Request) -> int | None:

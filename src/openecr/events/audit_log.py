@@ -1,18 +1,22 @@
 """One process's part of the audit trail: records are gathered in memory and appended to a file by a thread.
 
-    append (any thread, no waiting) → gathered, bounded → written and made durable within half a second → rotated
+    append (no waiting) → made into lines, many at once → gathered, bounded → written and made durable within half a
+    second → rotated
 
 A file is a *segment*: lines of JSON, in the order of their writing, locked by the process that writes it and never
 changed after. A disk that stalls or is full holds up the thread alone: requests go on, records wait up to a bound, and
 what comes beyond it is counted, logged, and told by a record of its own as soon as there is room.
 """
 
+import contextlib
 import fcntl
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, TypeVar
 from uuid import uuid4
 
 import orjson
@@ -20,12 +24,14 @@ import structlog
 
 from openecr.blobs.filesystem import sync_folder
 
+T = TypeVar("T")
 GATHER_SECONDS = 0.4
 MOST_WAITING_BYTES = 16 * 1024 * 1024
 SEGMENT_BYTES = 8 * 1024 * 1024
 SEGMENT_SECONDS = 600.0
 SUFFIX = ".jsonl"
 _RETRY_SECONDS = 1.0
+_AT_ONCE = 64
 _CLOSE_SECONDS = 5.0
 
 log = structlog.get_logger("openecr.audit")
@@ -36,12 +42,13 @@ def folder_of(data_dir: Path) -> Path:
     return data_dir / "audit"
 
 
-class AuditLog:
+class AuditLog(Generic[T]):
     """Appends records to segments in a folder.
 
     Args:
         folder: made where it is missing, for its owner alone.
         now_us: the clock of the records, for the names of segments.
+        record_of: makes the line of what is appended; raises nothing.
         lost: makes the record that tells how many were lost.
     """
 
@@ -50,6 +57,7 @@ class AuditLog:
         folder: Path,
         *,
         now_us: Callable[[], int],
+        record_of: Callable[[T], bytes],
         lost: Callable[[int], bytes],
         most_waiting_bytes: int = MOST_WAITING_BYTES,
         segment_bytes: int = SEGMENT_BYTES,
@@ -57,11 +65,13 @@ class AuditLog:
     ) -> None:
         self._folder = folder
         self._now_us = now_us
+        self._record_of = record_of
         self._lost_record = lost
         self._most_waiting_bytes = most_waiting_bytes
         self._segment_bytes = segment_bytes
         self._segment_seconds = segment_seconds
         self._lock = threading.Lock()
+        self._fresh: deque[T] = deque()
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._lost = 0
@@ -71,16 +81,30 @@ class AuditLog:
         self._thread = threading.Thread(target=self._write_forever, name="openecr-audit", daemon=True)
         self._thread.start()
 
-    def append(self, record: bytes) -> None:
-        """Note a record; never waits for the disk."""
-        with self._lock:
-            if self._waiting_bytes + len(record) > self._most_waiting_bytes:
-                self._lost += 1
-                return
-            self._waiting.append(record)
-            self._waiting_bytes += len(record)
+    def append(self, item: T) -> None:
+        """Note what happened; never waits for the disk.
+
+        Many lines made at once cost a third of as many made one by one between other work.
+        """
+        self._fresh.append(item)
+        if len(self._fresh) >= _AT_ONCE:
+            self._make_lines()
         if not self._woken.is_set():
             self._woken.set()
+
+    def _make_lines(self) -> None:
+        """Make lines of what is fresh; two threads that do it at once share it."""
+        lines = []
+        with contextlib.suppress(IndexError):
+            while True:
+                lines.append(self._record_of(self._fresh.popleft()))
+        with self._lock:
+            for line in lines:
+                if self._waiting_bytes + len(line) > self._most_waiting_bytes:
+                    self._lost += 1
+                    continue
+                self._waiting.append(line)
+                self._waiting_bytes += len(line)
 
     def close(self) -> None:
         """Write what waits and let go of the segment; gives up on a disk that stalls."""
@@ -114,8 +138,9 @@ class AuditLog:
             time.sleep(GATHER_SECONDS)
 
     def _take(self) -> bytes:
+        self._woken.clear()
+        self._make_lines()
         with self._lock:
-            self._woken.clear()
             taken, self._waiting = self._waiting, []
             self._waiting_bytes = 0
             lost, self._lost = self._lost, 0

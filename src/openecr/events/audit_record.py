@@ -16,15 +16,16 @@ from uuid import NAMESPACE_OID, uuid4, uuid5
 import orjson
 
 from openecr.db.callers import KeyOwner
-from openecr.errors import IncompleteSignature, RegistryError
+from openecr.errors import AccessDenied, IncompleteSignature, RegistryError
 from openecr.events import parameters
-from openecr.events.trail import DKR, LAYERS, Event, Refused, Trail
+from openecr.events.trail import DKR, LAYERS, Decided, Event, Refused, Trail
 from openecr.names import RegistryName
 
 VERSION = "1.08"
 _READS = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Check", "Assume", "Simulate", "Validate", "Encrypt")
 _MOST_MESSAGE = 1024
 _MOST_RESOURCES = 100
+_MOST_STATEMENT = 4096
 
 
 def render(trail: Trail, event: Event) -> bytes:
@@ -204,7 +205,7 @@ def _resource(arn: str) -> dict[str, str]:
 
 def _answered(trail: Trail, event: Event) -> Any:
     """What a change answered; null for a read, as CloudTrail has it, but for credentials that were handed out."""
-    answer = event.answer
+    answer = parameters.told_of(event.answer)
     if answer is None or event.error is not None:
         return None
     if trail.plane == DKR:
@@ -216,12 +217,27 @@ def _answered(trail: Trail, event: Event) -> Any:
 
 def _additional(trail: Trail, event: Event) -> dict[str, Any]:
     found: dict[str, Any] = {"plane": trail.plane, "instantUs": trail.instant_us(event)}
-    if event.verdict is not None:
-        found["decision"] = event.verdict
+    verdict = event.error.fields.get("verdict") if isinstance(event.error, AccessDenied) else event.verdict
+    if verdict is not None:
+        found["decision"] = _decision(verdict)
     if event.name == "BatchGetImage" and event.error is None:
         digests = parameters.pulled(event.answer)
         if digests:
             found["imageDigests"] = digests
+    return found
+
+
+def _decision(verdict: Decided) -> dict[str, Any]:
+    """Allowed or denied, by which statement as it was then, and what would have to change."""
+    found: dict[str, Any] = {"outcome": "allowed"}
+    if not verdict.allowed:
+        found = {"outcome": "denied", "reason": verdict.reason, "remedy": verdict.remedy}
+    match = verdict.decided_by
+    if match is not None:
+        statement = match.statement
+        found |= {"policyType": match.type, "policy": match.policy, "statementIndex": statement.index}
+        if len(statement.source) <= _MOST_STATEMENT:
+            found["statement"] = orjson.Fragment(statement.source)
     return found
 
 

@@ -8,7 +8,8 @@ import structlog
 from openecr.db import audit
 from openecr.db.connection import Connection
 from openecr.events.audit_record import is_read_only, render
-from openecr.events.trail import DKR, Event, Trail
+from openecr.events.parameters import told_of
+from openecr.events.trail import API, DKR, Event, Trail
 
 _PIECES_OF_UPLOADS = frozenset(("UploadLayerPart",))
 """On the dkr plane their commits count bytes that nobody sees before CompleteLayerUpload: they cost no row each."""
@@ -20,22 +21,37 @@ log = structlog.get_logger("openecr.audit")
 class Auditing:
     """Records what requests did; raises nothing and waits for nothing, whatever becomes of the records."""
 
-    append: Callable[[bytes], None]
+    append: Callable[["Occurrence"], None]
 
     def finish(self, trail: Trail) -> None:
         """A request is over: record its events, but for changes that were recorded as they were committed."""
         for event in trail.events:
             if not event.kept or event.error is not None:
-                self._append(trail, event)
+                if trail.plane == API or not is_read_only(event.name):
+                    # What these were called with and answer may be megabytes, which are not held.
+                    self.append(record_of((trail, event)))
+                    continue
+                event.answer = told_of(event.answer)
+                self.append((trail, event))
 
-    def _append(self, trail: Trail, event: Event) -> None:
-        try:
-            self.append(render(trail, event))
-        except Exception:
-            log.exception("a record could not be made", request_id=trail.request_id, event_name=event.name)
+
+Occurrence = tuple[Trail, Event] | bytes
+"""What a line is made of, or the line."""
 
 
-NO_AUDIT = Auditing(lambda _record: None)
+def record_of(occurrence: Occurrence) -> bytes:
+    """The line of one event; none where it cannot be made."""
+    if isinstance(occurrence, bytes):
+        return occurrence
+    trail, event = occurrence
+    try:
+        return render(trail, event)
+    except Exception:
+        log.exception("a record could not be made", request_id=trail.request_id, event_name=event.name)
+        return b""
+
+
+NO_AUDIT = Auditing(lambda _occurrence: None)
 """For commands: only what clients ask is recorded."""
 
 
@@ -50,4 +66,5 @@ def is_kept(trail: Trail, event: Event) -> bool:
 
 def keep(db: Connection, trail: Trail, event: Event) -> None:
     """Record a change in its own transaction: no committed change is without its record, whatever dies after."""
+    event.answer = told_of(event.answer)
     audit.note_write(db, trail.instant_us(event), render(trail, event))

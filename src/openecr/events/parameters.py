@@ -66,14 +66,21 @@ def answered_on_dkr(name: str, answer: Any, arguments: Mapping[str, Any]) -> dic
     """A change's answer as the ECR operation has it."""
     members = of_dkr(arguments).members
     if name == "PutImage":
-        digest = getattr(answer, "digest", None)
-        if not isinstance(digest, Digest):
+        if not isinstance(answer, Digest):
             return None
-        image_id = {"imageDigest": str(digest)}
+        image_id = {"imageDigest": str(answer)}
         if "imageTag" in members:
             image_id["imageTag"] = members["imageTag"]
         return {"image": {"repositoryName": members.get("repositoryName"), "imageId": image_id}}
     return {"uploadId": answer} if name == "InitiateLayerUpload" and isinstance(answer, str) else None
+
+
+def told_of(answer: Any) -> Any:
+    """What of a decision's answer records tell, so that none is held for longer that may be megabytes."""
+    digest = getattr(answer, "digest", None)
+    if isinstance(digest, Digest):
+        return digest
+    return answer if isinstance(answer, Mapping | str) else None
 
 
 def pulled(answer: Any) -> list[str]:
@@ -81,8 +88,7 @@ def pulled(answer: Any) -> list[str]:
     if isinstance(answer, Mapping):
         images = answer.get("images", ())
         return [image["imageId"]["imageDigest"] for image in images[:_MOST_ITEMS]]
-    digest = getattr(answer, "digest", None)
-    return [str(digest)] if isinstance(digest, Digest) else []
+    return [str(answer)] if isinstance(answer, Digest) else []
 
 
 def key_id(text: str) -> str:

@@ -6,13 +6,55 @@ took, under ECR's names: ``POST uploads?digest=`` is InitiateLayerUpload, Upload
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from openecr.db.callers import KeyOwner
 from openecr.names import RegistryName
 
 API, DKR, LAYERS = "api", "dkr", "layers"
 """The planes, as records name them."""
+
+
+class _Statement(Protocol):
+    @property
+    def index(self) -> int: ...
+    @property
+    def sid(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+
+
+class _Match(Protocol):
+    @property
+    def type(self) -> str: ...
+    @property
+    def policy(self) -> str: ...
+    @property
+    def statement(self) -> _Statement: ...
+
+
+class Decided(Protocol):
+    """A verdict of the evaluator, as far as records tell it."""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the request was."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """What a denial is told with."""
+        ...
+
+    @property
+    def remedy(self) -> str:
+        """What would have to change."""
+        ...
+
+    @property
+    def decided_by(self) -> _Match | None:
+        """The statement that made it, where one did."""
+        ...
 
 
 @dataclass(slots=True)
@@ -27,8 +69,8 @@ class Event:
     resources: Sequence[str] = ()
     answer: Any = None
     error: BaseException | None = None
-    verdict: Any = None
-    """The evaluator's, of the last thing that was asked of it."""
+    verdict: Decided | None = None
+    """Why it was allowed; a denial's is in the error."""
     kept: bool = False
     """Whether its record was committed together with what it did."""
 

@@ -7,7 +7,7 @@ from openecr.access import tokens
 from openecr.access.tokens import NotCredentials, RegistryToken
 from openecr.addressing import Address
 from openecr.asgi import Receive, Scope
-from openecr.call import OCI, Call, Origin, Waist, decision, no_resource
+from openecr.call import OCI, Call, Origin, Waist, decision, without_permission
 from openecr.errors import (
     InvalidName,
     RegistryError,
@@ -26,9 +26,11 @@ from openecr.services.ecr.registry import is_served
 _MOST_TOKENS = 4096
 
 
-@decision("ecr:GetAuthorizationToken", writes=False, resources=no_resource, consistent=False, event="CheckCredentials")
+@decision(
+    "ecr:GetAuthorizationToken", writes=False, resources=without_permission, consistent=False, event="CheckCredentials"
+)
 def ping(_call: Call) -> None:
-    """``GET /v2/``: the waist found the caller, which is all that is asked."""
+    """``GET /v2/``: the waist found the caller, which is all that is asked; clients ask it before they pull."""
 
 
 _HANDLERS = {
@@ -100,6 +102,7 @@ class DkrPlane:
             OCI,
             arrival.source_address,
             arrival.secure,
+            trail.user_agent,
             trail=trail,
         )
         if route is None:

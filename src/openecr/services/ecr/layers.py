@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openecr.access import layer_urls
-from openecr.call import Call, Flow, authorize, decision, flow, operation
+from openecr.call import Call, Flow, decision, flow, operation
 from openecr.db import images, layers, repositories
 from openecr.db.layers import Layer, PulledLayer
 from openecr.db.repositories import Repository
@@ -175,7 +175,7 @@ def mount_layer(
     is not there. Without a source (OCI's anonymous mount) any repository that the caller may read will do.
     """
     target = require_with_key(call, repository_name, registry_id)
-    authorize(call, "ecr:CompleteLayerUpload", [repository_arn(target.registry, target.name)])
+    call.authorize("ecr:CompleteLayerUpload", repository_arn(target.registry, target.name))
     if account_setting(call, target.registry, BLOB_MOUNTING) != "ENABLED":
         return False
     now_us = call.db.clock_us()
@@ -199,7 +199,7 @@ def mount_layer(
 
 def _readable_source(call: Call, target: Repository, source_name: str) -> Repository | None:
     try:
-        authorize(call, "ecr:GetDownloadUrlForLayer", [repository_arn(target.registry, source_name)])
+        call.authorize("ecr:GetDownloadUrlForLayer", repository_arn(target.registry, source_name))
     except AccessDenied:
         return None
     return repositories.find(call.db, target.registry, source_name)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from openecr.access import tokens
-from openecr.call import Call, decision, no_resource, operation
+from openecr.call import Call, decision, no_resource, operation, without_permission
 from openecr.db import registries
 from openecr.errors import ValidationFailed
 from openecr.names import RegistryName
@@ -65,7 +65,7 @@ def put_account_setting(call: Call, *, name: str, value: str) -> dict[str, Any]:
     return {"name": name, "value": value}
 
 
-@decision("ecr:GetAuthorizationToken", writes=False, resources=no_resource, consistent=False, event="")
+@decision("ecr:GetAuthorizationToken", writes=False, resources=without_permission, consistent=False, event="")
 def is_served(call: Call) -> bool:
     """Whether this deployment has the addressed registry's account."""
     return registries.account_exists(call.db, call.registry().account_id)

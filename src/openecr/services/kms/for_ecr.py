@@ -1,6 +1,5 @@
 """What ECR asks of KMS: which key a repository's encryption means."""
 
-from openecr.access.decision import decide
 from openecr.call import Call
 from openecr.db import kms
 from openecr.db.connection import Connection, Raced
@@ -26,16 +25,11 @@ def key_for_repository(call: Call, name: str | None) -> str:
     if name is None or name in (MANAGED_ALIAS, key_names.arn(owner, MANAGED_ALIAS)):
         return managed_key(call.db, call.deployment.keyring, owner, call.now_us).arn
     resource = key_names.named_arn(owner, name)
-    denied = decide(call.caller, "kms:DescribeKey", resource)
-    if denied is not None:
-        refusal = AccessDenied(
-            principal=call.caller.arn, action="kms:DescribeKey", resource=resource, reason=denied.reason
-        )
-        raise KmsRefused(kms_error=refusal.code, message=refusal.message)
     try:
+        call.authorize("kms:DescribeKey", resource)
         key = key_names.find(call, name, aliases=True)
-    except KeyNotFound as missing:
-        raise KmsRefused(kms_error=missing.code, message=missing.message) from None
+    except (AccessDenied, KeyNotFound) as refused:
+        raise KmsRefused(kms_error=refused.code, message=refused.message) from None
     require_usable(key.arn, key.state)
     return key.arn
 

@@ -1,0 +1,1 @@
+"""IAM's policy language, pure: ``document`` reads, ``conditions`` and ``globs`` match, ``evaluation`` decides."""
