@@ -312,7 +312,7 @@ async def build(settings: Settings, *, base_url: str) -> Application:
         folder_of(settings.data_dir),
         now_us=now_us,
         record_of=record_of,
-        lost=lambda count: audit_record.lost(count, now_us(), registry),
+        lost=lambda count: audit_record.line_of_loss(count, now_us(), registry),
     )
     deployment = replace(deployment, audit=Auditing(audit_log.append))
     return Application(deployment, notes, audit_log, base_url=base_url)

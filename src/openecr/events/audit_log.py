@@ -228,6 +228,6 @@ def lines_of(content: bytes) -> list[bytes]:
 def instant_of(line: bytes) -> int | None:
     """When the event of a record was, in µs; None for what is no record."""
     try:
-        return int(orjson.loads(line)["additionalEventData"]["instantUs"])
+        return int(orjson.loads(line)["us"])
     except (ValueError, KeyError, TypeError):
         return None

@@ -13,12 +13,11 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
-import orjson
-
 from openecr.blobs.store import BlobDamaged, ObjectMissing, StoreFailed
 from openecr.db import audit
 from openecr.db.audit import Segment
 from openecr.events.audit_log import folder_of, lines_of
+from openecr.events.audit_record import whole
 from openecr.events.audit_sealing import Archive, segment_paths, server_id
 from openecr.keyring import KeyringUnusable
 
@@ -100,7 +99,7 @@ class _Page:
         self._before = before
         self._heap: list[Position] = []
         self._records: dict[Position, dict[str, Any]] = {}
-        self._needle = f'"requestID":"{wanted.request_id}"'.encode() if wanted.request_id else b""
+        self._needle = f'"request":"{wanted.request_id}"'.encode() if wanted.request_id else b""
 
     @property
     def before_us(self) -> int:
@@ -127,7 +126,7 @@ class _Page:
 
     def _look_at(self, line: bytes) -> None:
         try:
-            record = orjson.loads(line)
+            record = whole(line)
             instant_us = int(record["additionalEventData"]["instantUs"])
             at = (instant_us, str(record["eventID"]))
             if at >= self._before or not self._wanted.takes(record, instant_us):

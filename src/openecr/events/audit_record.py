@@ -1,4 +1,6 @@
-"""A request's events as CloudTrail records. Pure.
+"""A request's events as lines, and lines as CloudTrail records. Pure.
+
+A line keeps what cannot be told from the rest of it: one is made for every pull, and few are ever read.
 
 Shapes: CloudTrail User Guide, "CloudTrail record contents for management, data, and network activity events" and
 "CloudTrail userIdentity element"; ECR User Guide, "Logging Amazon ECR actions with AWS CloudTrail". What openecr alone
@@ -24,68 +26,104 @@ from openecr.names import RegistryName
 VERSION = "1.08"
 _READS = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Check", "Assume", "Simulate", "Validate", "Encrypt")
 _MOST_MESSAGE = 1024
+RECORDS_LOST = "AuditRecordsLost"
 _MOST_RESOURCES = 100
 _MOST_STATEMENT = 4096
 
 
-def render(trail: Trail, event: Event) -> bytes:
-    """The record of one event, a line of JSON."""
+def line_of(trail: Trail, event: Event) -> bytes:
+    """What is kept of one event, a line of JSON: everything that ``whole`` cannot tell from the rest."""
     pruned = parameters.of_dkr(event.parameters) if trail.plane == DKR else parameters.of_model(event.parameters)
-    account_id = trail.registry.account_id
-    document: dict[str, Any] = {
-        "eventVersion": VERSION,
-        "userIdentity": _identity(trail),
-        "eventTime": _time(trail.now_us // 1_000_000),
-        "eventSource": f"{event.service}.amazonaws.com",
-        "eventName": event.name,
-        "awsRegion": trail.registry.region,
-        "sourceIPAddress": trail.source_address,
-        "userAgent": trail.user_agent,
-        "requestParameters": pruned.members or None,
-        "responseElements": _answered(trail, event),
-        "additionalEventData": _additional(trail, event),
-        "requestID": trail.request_id,
-        "eventID": event_id(trail.request_id, event.name),
-        "readOnly": is_read_only(event.name),
-        "resources": [_resource(arn) for arn in event.resources[:_MOST_RESOURCES] if arn != "*"],
-        "eventType": "AwsApiCall",
-        "managementEvent": trail.plane != LAYERS,
-        "recipientAccountId": account_id,
-        "eventCategory": "Data" if trail.plane == LAYERS else "Management",
+    kept: dict[str, Any] = {
+        "us": trail.instant_us(event),
+        "request": trail.request_id,
+        "plane": trail.plane,
+        "service": event.service,
+        "name": event.name,
+        "account": trail.registry.account_id,
+        "region": trail.registry.region,
+        "identity": _identity(trail),
+        "source": trail.source_address,
+        "agent": trail.user_agent,
+        "parameters": pruned.members,
+        "resources": event.resources[:_MOST_RESOURCES],
     }
+    answer = _answered(trail, event)
+    if answer:
+        kept["answer"] = answer
+    verdict = event.error.fields.get("verdict") if isinstance(event.error, AccessDenied) else event.verdict
+    if verdict is not None:
+        kept["decision"] = _decision(verdict)
+    if event.name == "BatchGetImage" and event.error is None:
+        kept["digests"] = parameters.pulled(event.answer)
     if trail.vpc_endpoint_id is not None:
-        document["vpcEndpointId"] = trail.vpc_endpoint_id
+        kept["endpoint"] = trail.vpc_endpoint_id
     if event.error is not None:
-        document["errorCode"], message = _error(event.error)
-        if message:
-            document["errorMessage"] = pruned.without_secrets(message)
-    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+        kept["error"], message = _error(event.error)
+        kept["message"] = pruned.without_secrets(message)
+    return orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def lost(count: int, now_us: int, registry: RegistryName) -> bytes:
-    """The record of records that were lost."""
-    document: dict[str, Any] = {
-        "eventVersion": VERSION,
-        "userIdentity": {"type": "AWSService", "invokedBy": "openecr"},
-        "eventTime": _time(now_us // 1_000_000),
-        "eventSource": "cloudtrail.amazonaws.com",
-        "eventName": "AuditRecordsLost",
-        "awsRegion": registry.region,
-        "sourceIPAddress": "openecr",
-        "userAgent": "openecr",
-        "requestParameters": None,
-        "responseElements": None,
-        "additionalEventData": {"instantUs": now_us, "lostRecords": count},
-        "requestID": "",
-        "eventID": str(uuid4()),
-        "readOnly": False,
+def line_of_loss(count: int, now_us: int, registry: RegistryName) -> bytes:
+    """The line that tells of records that were lost."""
+    kept = {
+        "us": now_us,
+        "request": str(uuid4()),
+        "plane": "",
+        "service": "cloudtrail",
+        "name": RECORDS_LOST,
+        "account": registry.account_id,
+        "region": registry.region,
+        "identity": {"type": "AWSService", "invokedBy": "openecr"},
+        "source": "openecr",
+        "agent": "openecr",
+        "parameters": {},
         "resources": [],
-        "eventType": "AwsServiceEvent",
-        "managementEvent": True,
-        "recipientAccountId": registry.account_id,
-        "eventCategory": "Management",
+        "lost": count,
     }
-    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def whole(line: bytes) -> dict[str, Any]:
+    """The CloudTrail record that a line is kept of.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is no such line: a crash cut it.
+    """
+    kept = orjson.loads(line)
+    is_data = kept["plane"] == LAYERS
+    additional = {"plane": kept["plane"], "instantUs": int(kept["us"])}
+    for member, name in (("decision", "decision"), ("imageDigests", "digests"), ("lostRecords", "lost")):
+        if kept.get(name):
+            additional[member] = kept[name]
+    record: dict[str, Any] = {
+        "eventVersion": VERSION,
+        "userIdentity": kept["identity"],
+        "eventTime": _time(kept["us"] // 1_000_000),
+        "eventSource": f"{kept['service']}.amazonaws.com",
+        "eventName": kept["name"],
+        "awsRegion": kept["region"],
+        "sourceIPAddress": kept["source"],
+        "userAgent": kept["agent"],
+        "requestParameters": kept["parameters"] or None,
+        "responseElements": kept.get("answer"),
+        "additionalEventData": additional,
+        "requestID": kept["request"],
+        "eventID": event_id(kept["request"], kept["name"]),
+        "readOnly": is_read_only(kept["name"]),
+        "resources": [_resource(arn) for arn in kept["resources"] if arn != "*"],
+        "eventType": "AwsServiceEvent" if "lost" in kept else "AwsApiCall",
+        "managementEvent": not is_data,
+        "recipientAccountId": kept["account"],
+        "eventCategory": "Data" if is_data else "Management",
+    }
+    if "endpoint" in kept:
+        record["vpcEndpointId"] = kept["endpoint"]
+    if "error" in kept:
+        record["errorCode"] = kept["error"]
+        if kept["message"]:
+            record["errorMessage"] = kept["message"]
+    return record
 
 
 def event_id(request_id: str, name: str) -> str:
@@ -213,18 +251,6 @@ def _answered(trail: Trail, event: Event) -> Any:
     if not isinstance(answer, Mapping) or (is_read_only(event.name) and "Credentials" not in answer):
         return None
     return parameters.of_model(answer).members or None
-
-
-def _additional(trail: Trail, event: Event) -> dict[str, Any]:
-    found: dict[str, Any] = {"plane": trail.plane, "instantUs": trail.instant_us(event)}
-    verdict = event.error.fields.get("verdict") if isinstance(event.error, AccessDenied) else event.verdict
-    if verdict is not None:
-        found["decision"] = _decision(verdict)
-    if event.name == "BatchGetImage" and event.error is None:
-        digests = parameters.pulled(event.answer)
-        if digests:
-            found["imageDigests"] = digests
-    return found
 
 
 def _decision(verdict: Decided) -> dict[str, Any]:

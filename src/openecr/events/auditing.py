@@ -7,7 +7,7 @@ import structlog
 
 from openecr.db import audit
 from openecr.db.connection import Connection
-from openecr.events.audit_record import is_read_only, render
+from openecr.events.audit_record import is_read_only, line_of
 from openecr.events.parameters import told_of
 from openecr.events.trail import API, DKR, Event, Trail
 
@@ -45,7 +45,7 @@ def record_of(occurrence: Occurrence) -> bytes:
         return occurrence
     trail, event = occurrence
     try:
-        return render(trail, event)
+        return line_of(trail, event)
     except Exception:
         log.exception("a record could not be made", request_id=trail.request_id, event_name=event.name)
         return b""
@@ -67,4 +67,4 @@ def is_kept(trail: Trail, event: Event) -> bool:
 def keep(db: Connection, trail: Trail, event: Event) -> None:
     """Record a change in its own transaction: no committed change is without its record, whatever dies after."""
     event.answer = told_of(event.answer)
-    audit.note_write(db, trail.instant_us(event), render(trail, event))
+    audit.note_write(db, trail.instant_us(event), line_of(trail, event))
