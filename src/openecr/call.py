@@ -85,10 +85,13 @@ class Origin:
     secure: bool = False
     user_agent: str = ""
     vpc_id: str | None = None
-    """The VPC that the request came from, where it is declared; with the next two, the endpoint it came through."""
+    """The VPC whose network the source is in, where the request came through one of its endpoints: aws:SourceVpc."""
     vpc_endpoint_id: str | None = None
+    """The endpoint that the request came through: aws:SourceVpce; None on the public side."""
     endpoint_policy: str | None = None
-    """The endpoint's policy; None for full access."""
+    """That endpoint's policy; None where it has none of its own, which allows everything."""
+    vpc_source_ip: str | None = None
+    """The source's address in its VPC: aws:VpcSourceIp. AWS has no aws:SourceIp beside it."""
     trail: Trail | None = None
     """Where the request's audit records come from; None for what is no client's request."""
 
@@ -207,6 +210,7 @@ class Call:
             vpc_id=origin.vpc_id,
             vpc_endpoint_id=origin.vpc_endpoint_id,
             endpoint_policy=origin.endpoint_policy,
+            vpc_source_ip=origin.vpc_source_ip,
             arguments=self.arguments,
             trust=trust,
             more=more or {},
@@ -396,7 +400,7 @@ class Waist:
                 for resource in resources:
                     call.authorize(step.action, resource)
                 return step.function(call, **arguments)
-            trail.owner = caller.owner
+            trail.owner, trail.vpc_endpoint_id = caller.owner, origin.vpc_endpoint_id
             event.resources = resources
             for resource in resources:
                 event.verdict = call.authorize(step.action, resource)

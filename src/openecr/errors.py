@@ -215,6 +215,23 @@ class RepositoryNotFound(RegistryError):
     template = "The repository with name '{repository}' does not exist in the registry with id '{registry_id}'"
 
 
+class RepositoryPolicyNotFound(RegistryError):
+    """The repository has no policy."""
+
+    code = "RepositoryPolicyNotFoundException"
+    template = (
+        "Repository policy does not exist for the repository with name '{repository}' "
+        "in the registry with id '{registry_id}'"
+    )
+
+
+class RegistryPolicyNotFound(RegistryError):
+    """The registry has no policy."""
+
+    code = "RegistryPolicyNotFoundException"
+    template = "Registry policy does not exist in the registry with id '{registry_id}'"
+
+
 class RegistryNotServed(RegistryError):
     """The host or path names an account or region that this deployment does not serve."""
 

@@ -25,12 +25,10 @@ from openecr.access.policies.evaluation import (
 )
 from openecr.db import callers, resource_policies
 from openecr.db.connection import Connection
-from openecr.db.resource_policies import RegistryAccess, RepositoryAccess
 from openecr.names import RegistryName, parse_repository_arn
 
 T = TypeVar("T")
 _MOST_KEPT = 4096
-_NO_REGISTRY = RegistryAccess(None, "V2")
 _NO_POLICIES: Mapping[str, tuple[str, ...]] = {}
 
 
@@ -44,11 +42,11 @@ class IdentityPolicies:
 
 @dataclass(frozen=True, slots=True)
 class ResourcePolicies:
-    """What weighs on a resource whoever asks, and how to read its tags."""
+    """The texts that weigh on a resource whoever asks."""
 
-    account_id: str
-    repository: RepositoryAccess | None
-    registry: RegistryAccess
+    repository: str | None = None
+    registry: str | None = None
+    registry_scope: str = "V2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +66,7 @@ class Question:
     vpc_id: str | None = None
     vpc_endpoint_id: str | None = None
     endpoint_policy: str | None = None
+    vpc_source_ip: str | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
     trust: NamedPolicy | None = None
     """The resource's own policy where it is not a repository: a role's trust policy."""
@@ -107,47 +106,46 @@ class Authorizer:
 
     def decide(self, db: Connection, question: Question) -> Verdict:
         """The evaluator's verdict under the policies as they are in this transaction."""
-        policies, version = self.gather(db, question)
-        asked = self._request(db, question)
-        return self._decisions.decide(version, asked, policies)
+        resource = _resource(db, question)
+        owner = question.caller.owner
+        version = (
+            None if owner is None else (owner.access_version, owner.session_key, owner.principal_key),
+            resource,
+            question.endpoint_policy,
+            question.trust,
+        )
+        request = self._request(db, question)
+        return self._decisions.decide(version, request, lambda: self._gather(db, question, resource))
 
     def explain(self, db: Connection, question: Question) -> Verdict:
-        """The same, worked out anew, with every statement that matched."""
-        policies, _ = self.gather(db, question)
-        return evaluate(self._request(db, question), policies)
+        """The same, worked out anew."""
+        return evaluate(self._request(db, question), self.gather(db, question))
 
-    def gather(self, db: Connection, question: Question) -> tuple[PolicySet, Hashable]:
-        """The policies that weigh on a question, and what they are known by."""
-        owner = question.caller.owner
-        resource = self._resource(db, question)
-        trust = question.trust
-        if trust is None and resource.repository is not None and resource.repository.policy is not None:
-            trust = NamedPolicy("the repository's policy", compiled(resource.repository.policy, PolicyKind.REPOSITORY))
-        registry = None
-        if resource.registry.policy is not None:
-            registry = NamedPolicy("the registry's policy", compiled(resource.registry.policy, PolicyKind.REGISTRY))
-        endpoint = None
+    def gather(self, db: Connection, question: Question) -> PolicySet:
+        """The policies that weigh on a question."""
+        return self._gather(db, question, _resource(db, question))
+
+    def _gather(self, db: Connection, question: Question, resource: ResourcePolicies) -> PolicySet:
+        caller = question.caller
+        attached = question.trust
+        if attached is None and resource.repository is not None:
+            attached = _named("the repository's policy", resource.repository, PolicyKind.REPOSITORY)
+        registry = endpoint = None
+        if resource.registry is not None:
+            registry = _named("the registry's policy", resource.registry, PolicyKind.REGISTRY)
         if question.endpoint_policy is not None:
             name = f"the policy of {question.vpc_endpoint_id}"
-            endpoint = NamedPolicy(name, compiled(question.endpoint_policy, PolicyKind.ENDPOINT))
-        identity = IdentityPolicies((), None) if owner is None else self._identity(db, question.caller)
-        policies = PolicySet(
+            endpoint = _named(name, question.endpoint_policy, PolicyKind.ENDPOINT)
+        identity = IdentityPolicies((), None) if caller.is_anonymous else self._identity(db, caller)
+        return PolicySet(
             identity=identity.identity,
             boundary=identity.boundary,
-            session=self._session(db, question.caller),
-            resource=trust,
+            session=self._session(db, caller),
+            resource=attached,
             registry=registry,
-            registry_scope=resource.registry.scope,
+            registry_scope="V1" if resource.registry_scope == "V1" else "V2",
             endpoint=endpoint,
         )
-        version = (
-            None if owner is None else (owner.principal_key, owner.access_version, owner.session_key),
-            None if resource.repository is None else resource.repository.policy,
-            resource.registry,
-            question.endpoint_policy,
-            trust,
-        )
-        return policies, version
 
     def _request(self, db: Connection, question: Question) -> AccessRequest:
         caller, owner = question.caller, question.caller.owner
@@ -163,6 +161,7 @@ class Authorizer:
             user_agent=question.user_agent,
             vpc_id=question.vpc_id,
             vpc_endpoint_id=question.vpc_endpoint_id,
+            vpc_source_ip=question.vpc_source_ip,
             arguments=question.arguments,
             principal_tags=dict if owner is None else lambda: callers.tags_of(db, owner.principal_key),
             resource_tags=lambda: self._resource_tags(db, question.resource),
@@ -175,14 +174,6 @@ class Authorizer:
             resource_account_id=account_id,
             context=Context(asked),
         )
-
-    def _resource(self, db: Connection, question: Question) -> ResourcePolicies:
-        if not question.action.startswith("ecr:"):
-            return ResourcePolicies(_account_of(question.resource), None, _NO_REGISTRY)
-        named = parse_repository_arn(question.resource)
-        registry = question.registry if named is None else named[0]
-        repository = None if named is None else resource_policies.of_repository(db, *named)
-        return ResourcePolicies(registry.account_id, repository, resource_policies.of_registry(db, registry))
 
     def _resource_tags(self, db: Connection, resource: str) -> Mapping[str, str]:
         named = parse_repository_arn(resource)
@@ -211,6 +202,16 @@ class Authorizer:
             return tuple(_named(name, document, PolicyKind.SESSION) for name, document in texts)
 
         return self._sessions.get((session_key, owner.issued_us, owner.access_key_id), load)
+
+
+def _resource(db: Connection, question: Question) -> ResourcePolicies:
+    """What is attached to a repository and its registry; nothing for what is not ECR's."""
+    if not question.action.startswith("ecr:"):
+        return ResourcePolicies()
+    named = parse_repository_arn(question.resource)
+    repository = None if named is None else resource_policies.of_repository(db, *named)
+    registry = resource_policies.of_registry(db, question.registry if named is None else named[0])
+    return ResourcePolicies(None if repository is None else repository.policy, registry.policy, registry.scope)
 
 
 def _named(name: str, document: str | None, kind: PolicyKind) -> NamedPolicy:

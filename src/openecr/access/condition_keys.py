@@ -32,6 +32,7 @@ class Asked:
     user_agent: str = ""
     vpc_id: str | None = None
     vpc_endpoint_id: str | None = None
+    vpc_source_ip: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """The operation's arguments, for tags that a request brings and settings that it names."""
     principal_tags: Tags = dict
@@ -84,10 +85,6 @@ def _source_address(asked: Asked) -> Values | None:
     return None if asked.vpc_endpoint_id else _said(asked.source_address)
 
 
-def _vpc_source_address(asked: Asked) -> Values | None:
-    return _said(asked.source_address) if asked.vpc_endpoint_id else None
-
-
 def _request_tags(asked: Asked) -> Mapping[str, str]:
     tags = asked.arguments.get("tags") or asked.arguments.get("resource_tags") or ()
     if not isinstance(tags, list | tuple):
@@ -124,8 +121,8 @@ KEYS: Mapping[str, Callable[[Asked], Values | None]] = {
     "aws:multifactorauthpresent": lambda asked: _flag(False) if _session(asked) else None,
     "aws:tokenissuetime": lambda asked: (_instant(asked.caller.known.issued_us),) if _session(asked) else None,
     "aws:sourceip": _source_address,
-    "aws:vpcsourceip": _vpc_source_address,
-    "aws:sourcevpc": lambda asked: _said(asked.vpc_id) if asked.vpc_endpoint_id else None,
+    "aws:vpcsourceip": lambda asked: _said(asked.vpc_source_ip),
+    "aws:sourcevpc": lambda asked: _said(asked.vpc_id),
     "aws:sourcevpce": lambda asked: _said(asked.vpc_endpoint_id),
     "aws:securetransport": lambda asked: _flag(asked.secure),
     "aws:useragent": lambda asked: _said(asked.user_agent),

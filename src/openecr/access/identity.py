@@ -81,7 +81,6 @@ class Caller:
             kind=owner.kind,  # type: ignore[arg-type]
             role_arn=self.role_arn,
             unique_id=owner.unique_id,
-            provider=owner.provider or "",
         )
 
 

@@ -261,7 +261,9 @@ def _decision(verdict: Decided) -> dict[str, Any]:
     match = verdict.decided_by
     if match is not None:
         statement = match.statement
-        found |= {"policyType": match.type, "policy": match.policy, "statementIndex": statement.index}
+        found |= {"policyType": match.policy_type, "policy": match.policy.name, "statementNumber": statement.index + 1}
+        if statement.sid:
+            found["sid"] = statement.sid
         if len(statement.source) <= _MOST_STATEMENT:
             found["statement"] = orjson.Fragment(statement.source)
     return found

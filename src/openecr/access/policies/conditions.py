@@ -1,240 +1,234 @@
-"""Conditions of a statement: an operator is one line of ``OPERATORS``.
+"""Condition operators: a table, one line an operator.
 
-Sources: IAM User Guide, "IAM JSON policy elements: Condition operators", "Single-valued vs. multivalued context keys".
-
-    absent key      a positive operator fails, a negated one holds, ...IfExists holds; ForAllValues holds, ForAnyValue
-                    fails
-    several values  of the policy: one must match; of a negated operator: none may match
+Sources: IAM User Guide, "IAM JSON policy elements: Condition operators"
+(reference_policies_elements_condition_operators), "Conditions with multiple context keys or values"
+(reference_policies_condition-logic-multiple-context-keys-or-values) and "Single-valued vs. multivalued context keys"
+(reference_policies_condition-single-vs-multi-valued-context-keys).
 """
 
 import base64
 import binascii
-import ipaddress
+import operator as compare
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from decimal import Decimal
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, Literal
 
-from openecr.access.policies.globs import Values, exact, pattern
+from openecr.access.policies.context import Reading
+from openecr.access.policies.instants import instant
+from openecr.access.policies.matching import Patterns, arn_patterns
 
-_IF_EXISTS = "IfExists"
-_FOR_ALL, _FOR_ANY = "ForAllValues:", "ForAnyValue:"
-Context = Mapping[str, tuple[str, ...]]
-"""Condition keys in lower case; a key that the request does not have is not there."""
-Test = Callable[[str, Values], bool]
-"""Whether a value of the request is such."""
+Quantifier = Literal["ForAllValues", "ForAnyValue"]
+_NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{1,40})?", re.ASCII)
 
 
-class ConditionInvalid(Exception):
-    """An operator that there is not, or a value that is not of its kind."""
+class ValueInvalid(Exception):
+    """A policy's value that an operator of this type can compare with nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """Whether a request's value is what one of the policy's values asks for, and the keys that it reads for that."""
+
+    passes: Callable[[str, Reading], bool]
+    reads: frozenset[str] = frozenset()
+
+
+Compiler = Callable[[Sequence[str], bool], Test]
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """How values are compared."""
+    """How the policy's values are compiled, and whether the condition holds where none of them is met."""
 
-    read: Callable[[str, bool], Test]
-    """(value in the policy, whether variables are known) → its test; ValueError where it is no such value."""
+    compile: Compiler
     negated: bool = False
-
-
-def _text(any_case: bool = False, wild: bool = False) -> Callable[[str, bool], Test]:
-    def read(value: str, variables: bool) -> Test:
-        wanted = (pattern if wild else exact)(value, variables=variables)
-        return lambda said, values: wanted.matches(said, values, any_case=any_case)
-
-    return read
-
-
-def _arn(value: str, variables: bool) -> Test:
-    """Part by part, so that a wildcard never reaches over a colon but in the last."""
-    wanted = [pattern(part, variables=variables) for part in value.split(":", 5)] if value != "*" else []
-    if wanted and len(wanted) != 6:
-        # A variable may hold a whole ARN.
-        whole = pattern(value, variables=variables)
-        return lambda said, values: whole.matches(said, values)
-
-    def test(said: str, values: Values) -> bool:
-        parts = said.split(":", 5)
-        if not wanted:
-            return True
-        return len(parts) == 6 and all(one.matches(part, values) for one, part in zip(wanted, parts, strict=True))
-
-    return test
-
-
-def _ordered(parse: Callable[[str], Any], holds: Callable[[Any, Any], bool]) -> Callable[[str, bool], Test]:
-    def read(value: str, _variables: bool) -> Test:
-        wanted = parse(value)
-
-        def test(said: str, _values: Values) -> bool:
-            try:
-                return holds(parse(said), wanted)
-            except (ValueError, ArithmeticError):
-                return False
-
-        return test
-
-    return read
-
-
-def _number(text: str) -> Decimal:
-    try:
-        found = Decimal(text)
-    except InvalidOperation:
-        raise ValueError(text) from None
-    if not found.is_finite() or len(text) > 64:
-        raise ValueError(text)
-    return found
-
-
-def _instant(text: str) -> float:
-    """An ISO 8601 date or date and time, UTC where it says no zone, or seconds since 1970."""
-    if text.lstrip("-").isdigit() and len(text) > 4:
-        return float(text)
-    found = datetime.fromisoformat(text)
-    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
-
-
-def _bool(value: str, _variables: bool) -> Test:
-    wanted = value.lower()
-    if wanted not in ("true", "false"):
-        raise ValueError(value)
-    return lambda said, _values: said.lower() == wanted
-
-
-def _binary(value: str, _variables: bool) -> Test:
-    try:
-        wanted = base64.b64decode(value, validate=True)
-    except binascii.Error:
-        raise ValueError(value) from None
-
-    def test(said: str, _values: Values) -> bool:
-        try:
-            return base64.b64decode(said, validate=True) == wanted
-        except (binascii.Error, ValueError):
-            return False
-
-    return test
-
-
-def _network(value: str, _variables: bool) -> Test:
-    wanted = ipaddress.ip_network(value, strict=False)
-
-    def test(said: str, _values: Values) -> bool:
-        try:
-            address = ipaddress.ip_address(said)
-        except ValueError:
-            return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return address.version == wanted.version and address in wanted
-
-    return test
-
-
-def _both(name: str, read: Callable[[str, bool], Test]) -> dict[str, Operator]:
-    """An operator and its negation, whose names AWS makes with ``Not`` before the last word."""
-    kind = next(word for word in ("Equals", "Like", "Address") if word in name)
-    head, _, tail = name.partition(kind)
-    return {name: Operator(read), f"{head}Not{kind}{tail}": Operator(read, negated=True)}
-
-
-def _orders(kind: str, parse: Callable[[str], Any]) -> dict[str, Operator]:
-    return _both(f"{kind}Equals", _ordered(parse, lambda said, wanted: bool(said == wanted))) | {
-        f"{kind}LessThan": Operator(_ordered(parse, lambda said, wanted: bool(said < wanted))),
-        f"{kind}LessThanEquals": Operator(_ordered(parse, lambda said, wanted: bool(said <= wanted))),
-        f"{kind}GreaterThan": Operator(_ordered(parse, lambda said, wanted: bool(said > wanted))),
-        f"{kind}GreaterThanEquals": Operator(_ordered(parse, lambda said, wanted: bool(said >= wanted))),
-    }
-
-
-OPERATORS: Mapping[str, Operator] = {
-    **_both("StringEquals", _text()),
-    **_both("StringEqualsIgnoreCase", _text(any_case=True)),
-    **_both("StringLike", _text(wild=True)),
-    **_orders("Numeric", _number),
-    **_orders("Date", _instant),
-    "Bool": Operator(_bool),
-    "BinaryEquals": Operator(_binary),
-    "IpAddress": Operator(_network),
-    "NotIpAddress": Operator(_network, negated=True),
-    **_both("ArnEquals", _arn),
-    **_both("ArnLike", _arn),
-}
-"""Name → operator; ``Null`` apart, which asks whether a key is there."""
-_BY_NAME = {name.lower(): operator for name, operator in OPERATORS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One operator, one key, its values."""
 
-    operator: str
+    operator: Operator
+    test: Test
     key: str
-    """In lower case."""
-    tests: tuple[Test, ...]
-    negated: bool
-    if_exists: bool
-    quantifier: str
-    """``ForAllValues:``, ``ForAnyValue:`` or nothing."""
-    wants_absence: bool | None
-    """Of ``Null``: whether the key must be absent; None for every other operator."""
-    variables: tuple[str, ...]
+    quantifier: Quantifier | None = None
+    if_exists: bool = False
 
-    def holds(self, context: Context) -> bool:
-        """Whether the request is such."""
-        said = context.get(self.key)
-        if self.wants_absence is not None:
-            return (said is None) is self.wants_absence
-        if said is None:
-            if self.quantifier:
-                return self.quantifier == _FOR_ALL or self.if_exists
-            return self.negated or self.if_exists
-        hits = [any(test(value, context.get) for test in self.tests) for value in said]
-        if self.quantifier == _FOR_ALL:
-            return not any(hits) if self.negated else all(hits)
-        if self.quantifier == _FOR_ANY:
-            return not all(hits) if self.negated else any(hits)
-        return not any(hits) if self.negated else any(hits)
+    @property
+    def reads(self) -> frozenset[str]:
+        """The keys that it depends on."""
+        return self.test.reads | {self.key}
+
+    def holds(self, reading: Reading) -> bool:
+        """Whether the request meets it."""
+        values = reading.values(self.key)
+        if self.operator is NULL:
+            return self.test.passes("" if values else "true", reading)
+        if not values:
+            return self._holds_without_value()
+        passes, negated = self.test.passes, self.operator.negated
+        if self.quantifier == "ForAllValues":
+            return all(passes(value, reading) != negated for value in values if value)
+        if self.quantifier == "ForAnyValue":
+            return any(passes(value, reading) != negated for value in values)
+        return any(passes(value, reading) for value in values) != negated
+
+    def _holds_without_value(self) -> bool:
+        if self.quantifier is not None:
+            return self.quantifier == "ForAllValues"
+        return self.if_exists or self.operator.negated
 
 
-def read(operator: str, key: str, values: Sequence[str], *, variables: bool) -> Condition:
-    """A condition as a policy has it.
+def condition(name: str, key: str, values: Sequence[str], *, variables: bool) -> Condition | None:
+    """The compiled condition; None where there is no operator of this name, in any case (older pages of AWS differ).
 
     Raises:
-        ConditionInvalid
+        ValueInvalid
     """
-    quantifier, name = "", operator
-    for prefix in (_FOR_ALL, _FOR_ANY):
-        if operator.lower().startswith(prefix.lower()):
-            quantifier, name = prefix, operator[len(prefix) :]
-    if_exists = name.lower().endswith(_IF_EXISTS.lower())
-    name = name[: -len(_IF_EXISTS)] if if_exists else name
-    if name.lower() == "null" and not if_exists and not quantifier:
-        return _null(operator, key, values)
-    known = _BY_NAME.get(name.lower())
-    if known is None:
-        raise ConditionInvalid(f"there is no condition operator {operator}")
+    quantifier, _, base = name.lower().rpartition(":")
+    if_exists = base.endswith("ifexists")
+    chosen = _BY_NAME.get(base.removesuffix("ifexists"))
+    if chosen is None or quantifier not in _QUANTIFIERS or (chosen is NULL and (quantifier or if_exists)):
+        return None
+    return Condition(chosen, chosen.compile(values, variables), key.lower(), _QUANTIFIERS[quantifier], if_exists)
+
+
+_QUANTIFIERS: Mapping[str, Quantifier | None] = {
+    "": None,
+    "forallvalues": "ForAllValues",
+    "foranyvalue": "ForAnyValue",
+}
+
+
+def _strings(values: Sequence[str], variables: bool) -> Test:
+    patterns = Patterns(values, wildcards=False, variables=variables)
+    return Test(patterns.match, patterns.reads)
+
+
+def _strings_ignoring_case(values: Sequence[str], variables: bool) -> Test:
+    patterns = Patterns(values, wildcards=False, variables=variables, ignoring_case=True)
+    return Test(lambda value, reading: patterns.match(value.lower(), reading), patterns.reads)
+
+
+def _strings_like(values: Sequence[str], variables: bool) -> Test:
+    patterns = Patterns(values, wildcards=True, variables=variables)
+    return Test(patterns.match, patterns.reads)
+
+
+def _arns(values: Sequence[str], variables: bool) -> Test:
+    patterns = arn_patterns(values, variables=variables)
+    return Test(patterns.match, patterns.reads)
+
+
+def _compared(parse: Callable[[str], Any], holds: Callable[[Any, Any], bool]) -> Compiler:
+    """For types that have an order, or an equality other than that of their texts."""
+
+    def compile_values(values: Sequence[str], _variables: bool) -> Test:
+        wanted = [parse(value) for value in values]
+        if None in wanted:
+            raise ValueInvalid(values[wanted.index(None)])
+
+        def passes(value: str, _reading: Reading) -> bool:
+            found = parse(value)
+            return found is not None and any(holds(found, one) for one in wanted)
+
+        return Test(passes)
+
+    return compile_values
+
+
+def _number(text: str) -> Decimal | None:
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
+def _truth(values: Sequence[str], variables: bool) -> Test:
+    if not variables or not any("${" in value for value in values):
+        _truth_values(values)
+    return _strings_ignoring_case(values, variables)
+
+
+def _truth_values(values: Sequence[str]) -> None:
+    for value in values:
+        if value.lower() not in ("true", "false"):
+            raise ValueInvalid(value)
+
+
+def _absence(values: Sequence[str], _variables: bool) -> Test:
+    _truth_values(values)
+    wanted = frozenset("true" if value.lower() == "true" else "" for value in values)
+    return Test(lambda value, _reading: value in wanted)
+
+
+def _bytes(text: str) -> bytes | None:
     try:
-        tests = tuple(known.read(value, variables) for value in values)
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _networks(values: Sequence[str], _variables: bool) -> Test:
+    networks: list[IPv4Network | IPv6Network] = []
+    for value in values:
+        try:
+            networks.append(ip_network(value, strict=False))
+        except ValueError:
+            raise ValueInvalid(value) from None
+    ranges = [(found.version, int(found.network_address), int(found.broadcast_address)) for found in networks]
+
+    def passes(value: str, _reading: Reading) -> bool:
+        address = _address(value)
+        if address is None:
+            return False
+        version, number = address
+        return any(of == version and first <= number <= last for of, first, last in ranges)
+
+    return Test(passes)
+
+
+@lru_cache(4096)
+def _address(text: str) -> tuple[int, int] | None:
+    try:
+        address = ip_address(text)
     except ValueError:
-        raise ConditionInvalid(f"a value of {key} is nothing that {operator} compares") from None
-    return Condition(
-        operator=operator,
-        key=key.lower(),
-        tests=tests,
-        negated=known.negated,
-        if_exists=if_exists,
-        quantifier=quantifier,
-        wants_absence=None,
-        variables=tuple(name for value in values for name in pattern(value, variables=variables).variables),
-    )
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return 4, int(address.ipv4_mapped)
+    return address.version, int(address)
 
 
-def _null(operator: str, key: str, values: Sequence[str]) -> Condition:
-    wanted = {value.lower() for value in values}
-    if len(wanted) != 1 or not wanted <= {"true", "false"}:
-        raise ConditionInvalid("Null compares with true or false")
-    return Condition(operator, key.lower(), (), False, False, "", wanted == {"true"}, ())
+NULL = Operator(_absence)
+
+OPERATORS: Mapping[str, Operator] = {
+    "StringEquals": Operator(_strings),
+    "StringNotEquals": Operator(_strings, negated=True),
+    "StringEqualsIgnoreCase": Operator(_strings_ignoring_case),
+    "StringNotEqualsIgnoreCase": Operator(_strings_ignoring_case, negated=True),
+    "StringLike": Operator(_strings_like),
+    "StringNotLike": Operator(_strings_like, negated=True),
+    "NumericEquals": Operator(_compared(_number, compare.eq)),
+    "NumericNotEquals": Operator(_compared(_number, compare.eq), negated=True),
+    "NumericLessThan": Operator(_compared(_number, compare.lt)),
+    "NumericLessThanEquals": Operator(_compared(_number, compare.le)),
+    "NumericGreaterThan": Operator(_compared(_number, compare.gt)),
+    "NumericGreaterThanEquals": Operator(_compared(_number, compare.ge)),
+    "DateEquals": Operator(_compared(instant, compare.eq)),
+    "DateNotEquals": Operator(_compared(instant, compare.eq), negated=True),
+    "DateLessThan": Operator(_compared(instant, compare.lt)),
+    "DateLessThanEquals": Operator(_compared(instant, compare.le)),
+    "DateGreaterThan": Operator(_compared(instant, compare.gt)),
+    "DateGreaterThanEquals": Operator(_compared(instant, compare.ge)),
+    "Bool": Operator(_truth),
+    "BinaryEquals": Operator(_compared(_bytes, compare.eq)),
+    "IpAddress": Operator(_networks),
+    "NotIpAddress": Operator(_networks, negated=True),
+    "ArnEquals": Operator(_arns),
+    "ArnNotEquals": Operator(_arns, negated=True),
+    "ArnLike": Operator(_arns),
+    "ArnNotLike": Operator(_arns, negated=True),
+    "Null": NULL,
+}
+_BY_NAME = {name.lower(): operator for name, operator in OPERATORS.items()}

@@ -1,46 +1,38 @@
-"""Allowed or denied, by which statement, and in whose words: one pure function.
+"""What all policies that apply to a request decide together.
 
-Sources: IAM User Guide, "Policy evaluation logic", "Cross-account policy evaluation logic", "Determining whether a
-request is allowed or denied within an account", "Troubleshoot access denied error messages".
+Sources: IAM User Guide, "How AWS enforcement code logic evaluates requests to allow or deny access"
+(reference_policies_evaluation-logic_policy-eval-denyallow), "Policy evaluation for requests within a single account"
+(…_policy-eval-basics) and "Cross-account policy evaluation logic" (reference_policies_evaluation-logic-cross-account);
+ECR User Guide, "Private registry permissions" for what the scope of a registry policy means.
 
-    any explicit deny                             denied; the first of: endpoint, boundary, session, resource, identity
-    a VPC endpoint's policy that does not allow   denied
-    the same account                              an identity policy or the resource's allows; boundary and session
-                                                  policies must allow too, unless the resource's policy names the user
-                                                  or the very session
-    another account                               both sides allow
-    a role's trust policy                         must allow; alone it does where it names more than the account
+Of several policies that deny, AWS names one and does not document which; openecr names the outermost: endpoint,
+boundary, session, resource, identity. Across accounts a resource's policy that allows nothing comes first.
 """
 
-import threading
-from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Literal
 
-from openecr.access.policies.document import Level, Named, Policy, PolicyKind, Statement
+from openecr.access.policies import wording
+from openecr.access.policies.context import Reading
+from openecr.access.policies.document import Effect, Policy, PolicyKind, Statement
+from openecr.access.policies.principals import Grant, Principal, PrincipalKind
+from openecr.access.policies.wording import Layer
 
-Kind = Literal["root", "user", "role", "federated", "service", "anonymous"]
-REGISTRY_V1_ACTIONS = frozenset({"ecr:ReplicateImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository"})
-"""What a registry policy weighs on while its scope is V1 (ECR user guide, "Registry permissions")."""
-_MOST_DECISIONS = 16_384
+__all__ = [
+    "AccessRequest",
+    "DecisionCache",
+    "Match",
+    "NamedPolicy",
+    "PolicySet",
+    "Principal",
+    "PrincipalKind",
+    "Verdict",
+    "evaluate",
+]
 
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who asks, as policies name it."""
-
-    arn: str
-    """A user's ARN, or that of the session of a role; empty for an anonymous caller."""
-    account_id: str
-    kind: Kind
-    role_arn: str = ""
-    """The role of the session."""
-    unique_id: str = ""
-    """What a stored policy names a user or role by."""
-    service: str = ""
-    provider: str = ""
-    """The ARN of the identity provider that vouched for a federated caller."""
+_V1_ACTIONS = frozenset(("ecr:replicateimage", "ecr:batchimportupstreamimage", "ecr:createrepository"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +42,22 @@ class AccessRequest:
     principal: Principal
     action: str
     resource: str
-    """An ARN, or ``*`` for an action without a resource type."""
+    """An ARN, or ``*`` for actions without a resource type."""
     resource_account_id: str
-    """Empty where the action has no resource: then it is the principal's account."""
-    context: Mapping[str, tuple[str, ...]]
-    """Condition keys in lower case; one that the request does not have is not there."""
+    """The account that owns the resource; empty where the action has none."""
+    context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Condition keys, lower case, with their values; an absent key is not there. Only ``get`` is called, so that it can
+    find values when they are read."""
+
+    @property
+    def crosses_accounts(self) -> bool:
+        """Whether the resource belongs to an account that is not the principal's."""
+        return self.resource_account_id not in ("", self.principal.account_id)
 
 
 @dataclass(frozen=True, slots=True)
 class NamedPolicy:
-    """A policy, and what it is called: its ARN, or words."""
+    """A policy and how an administrator knows it: its ARN, or words like "inline policy pull of user dev"."""
 
     name: str
     policy: Policy
@@ -67,217 +65,224 @@ class NamedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class PolicySet:
-    """Everything that weighs on a request."""
+    """All policies that apply to a request."""
 
     identity: Sequence[NamedPolicy] = ()
     boundary: NamedPolicy | None = None
     session: Sequence[NamedPolicy] | None = None
-    """None where the session has no policies of its own."""
+    """None where the session has no policy, or there is no session; an empty one allows nothing."""
     resource: NamedPolicy | None = None
-    """The repository's policy, or a role's trust policy."""
+    """The repository's policy, or the trust policy of the role to assume."""
     registry: NamedPolicy | None = None
-    registry_scope: str = "V2"
+    registry_scope: Literal["V1", "V2"] = "V2"
     endpoint: NamedPolicy | None = None
-    """None for full access."""
-
-    @property
-    def every(self) -> Iterable[tuple[str, NamedPolicy]]:
-        """Each policy with its type, in the order in which an explicit deny is told."""
-        singles = (("endpoint", self.endpoint), ("boundary", self.boundary))
-        yield from ((type_, one) for type_, one in singles if one is not None)
-        yield from (("session", one) for one in self.session or ())
-        resources = (("resource", self.resource), ("registry", self.registry))
-        yield from ((type_, one) for type_, one in resources if one is not None)
-        yield from (("identity", one) for one in self.identity)
+    """The policy of the VPC endpoint that the request came through; None where there is none, or full access."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A statement that matched a request."""
+    """A statement that applied."""
 
-    type: str
-    """``identity``, ``boundary``, ``session``, ``resource``, ``registry`` or ``endpoint``."""
-    policy: str
-    """The policy's name."""
+    policy: NamedPolicy
+    layer: Layer
     statement: Statement
-    level: Level | None = None
-    """How closely a resource's policy names the principal."""
+    grant: Grant
+
+    @property
+    def policy_type(self) -> str:
+        """In the words of denials: "identity-based policy", "permissions boundary"."""
+        return self.layer.words
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The decision, and what made it."""
+    """What was decided, by what, and what would change it."""
 
     allowed: bool
-    reason: str
-    """What AWS says after the sentence of a denial; empty where the request is allowed."""
-    explicit: bool
-    decided_by: Match | None
-    matched: tuple[Match, ...]
-    remedy: str
+    reason: str = ""
+    """How AWS ends the sentence of the denial; empty where allowed."""
+    explicit: bool = False
+    """Whether a statement denied."""
+    decided_by: Match | None = None
+    """The statement that allowed or denied; None for an implicit denial, and for a root user in its account."""
+    matched: tuple[Match, ...] = ()
+    """Every statement that applied."""
+    missing_keys: tuple[str, ...] = ()
+    """The condition keys that were read and that the request does not have."""
+    remedy: str = ""
     """What would have to change for the request to be allowed; empty where it is."""
-
-
-_TOLD = {
-    "endpoint": ("a VPC endpoint policy", "VPC endpoint policy"),
-    "boundary": ("a permissions boundary", "permissions boundary"),
-    "session": ("a session policy", "session policy"),
-    "resource": ("a resource-based policy", "resource-based policy"),
-    "registry": ("a resource-based policy", "resource-based policy"),
-    "identity": ("an identity-based policy", "identity-based policy"),
-}
+    read_context: bool = False
+    """Whether any condition key was read: a decision that read none holds for every such request."""
 
 
 def evaluate(request: AccessRequest, policies: PolicySet) -> Verdict:
-    """Decide a request."""
-    matched = tuple(_matches(request, policies))
-    for match in matched:
-        if not match.statement.allows:
-            return _denied(request, match.type, matched, match)
-    allows: dict[str, list[Match]] = {}
-    for match in matched:
-        allows.setdefault(match.type, []).append(match)
-    if policies.endpoint is not None and "endpoint" not in allows:
-        return _denied(request, "endpoint", matched)
-    lacking, decisive = _lacking(request, policies, allows)
-    if lacking is not None:
-        return _denied(request, lacking, matched)
-    return Verdict(True, "", explicit=False, decided_by=decisive, matched=matched, remedy="")
+    """May this principal do this action on this resource?"""
+    reading = Reading(request.context)
+    matched: list[Match] = []
+    for layer, present in _layers(request, policies):
+        for named in present:
+            _match(layer, named, request, reading, matched)
+    denial = next((match for match in matched if match.statement.effect is Effect.DENY), None)
+    allows = [match for match in matched if match.statement.effect is Effect.ALLOW]
+    needed, lacking = _judge(request, policies, allows)
+    explicit = denial is not None
+    return Verdict(
+        allowed=not explicit and not lacking,
+        reason=_reason(request, denial, lacking),
+        explicit=explicit,
+        decided_by=denial if explicit else _deciding(allows, needed, lacking),
+        matched=tuple(matched),
+        missing_keys=tuple(sorted(reading.missing)),
+        remedy=_remedy(request, policies, denial, lacking),
+        read_context=reading.used,
+    )
 
 
-def _matches(request: AccessRequest, policies: PolicySet) -> Iterable[Match]:
-    values = request.context.get
-    for type_, named in policies.every:
-        if type_ == "registry" and policies.registry_scope == "V1" and request.action not in REGISTRY_V1_ACTIONS:
-            continue
-        for statement in named.policy.on(request.action):
-            level = _level(statement, request.principal)
-            if statement.principals is not None and level is None:
-                continue
-            if not statement.means_resource(request.resource, values):
-                continue
-            if all(condition.holds(request.context) for condition in statement.conditions):
-                yield Match(type_, named.name, statement, level)
+def _layers(request: AccessRequest, policies: PolicySet) -> Sequence[tuple[Layer, Sequence[NamedPolicy]]]:
+    """The policies that apply, in the order in which an explicit denial is looked for."""
+    attached = [] if policies.resource is None else [policies.resource]
+    if policies.registry is not None and _is_in_scope(request.action.lower(), policies.registry_scope):
+        attached.append(policies.registry)
+    # What limits or grants as an identity's policy is no policy of a service, nor of whoever has not signed; nothing
+    # of an account's own limits its root user.
+    identity = request.principal.has_identity and request.principal.kind != "root"
+    return (
+        (Layer.ENDPOINT, () if policies.endpoint is None else (policies.endpoint,)),
+        (Layer.BOUNDARY, () if policies.boundary is None or not identity else (policies.boundary,)),
+        (Layer.SESSION, (policies.session or ()) if identity else ()),
+        (_resource_layer(policies), attached),
+        (Layer.IDENTITY, policies.identity if identity else ()),
+    )
 
 
-def _lacking(
-    request: AccessRequest, policies: PolicySet, allows: Mapping[str, Sequence[Match]]
-) -> tuple[str | None, Match | None]:
-    """(the type of policy whose allow is missing, None where none is; the statement that allows)."""
+def _is_in_scope(action: str, scope: Literal["V1", "V2"]) -> bool:
+    return action in _V1_ACTIONS if scope == "V1" else action.startswith("ecr:")
+
+
+def _resource_layer(policies: PolicySet) -> Layer:
+    trust = policies.resource is not None and policies.resource.policy.kind is PolicyKind.TRUST
+    return Layer.TRUST if trust else Layer.RESOURCE
+
+
+def _match(layer: Layer, named: NamedPolicy, request: AccessRequest, reading: Reading, matched: list[Match]) -> None:
+    for statement in named.policy.statements_for(request.action.lower()):
+        grant = statement.applies(request.principal, request.resource, reading)
+        if grant is not Grant.NONE:
+            matched.append(Match(named, layer, statement, grant))
+
+
+def _judge(
+    request: AccessRequest, policies: PolicySet, allows: Sequence[Match]
+) -> tuple[Sequence[Layer], Sequence[Layer]]:
+    """The layers that must allow this request, and those of them that do not, the one to name first."""
+    layer = _resource_layer(policies)
+    granted = max((match.grant for match in allows if match.layer is layer), default=Grant.NONE)
+    needed = [Layer.ENDPOINT] if policies.endpoint is not None else []
+    needed += _needed(request, layer, granted)
+    if policies.boundary is None and Layer.BOUNDARY in needed:
+        needed.remove(Layer.BOUNDARY)
+    if policies.session is None and Layer.SESSION in needed:
+        needed.remove(Layer.SESSION)
+    allowing = {match.layer for match in allows}
+    return needed, [each for each in needed if each not in allowing]
+
+
+_OF_IDENTITY = (Layer.IDENTITY, Layer.BOUNDARY, Layer.SESSION)
+
+
+def _needed(request: AccessRequest, layer: Layer, granted: Grant) -> Sequence[Layer]:
+    """Which of resource, identity, boundary and session must allow, given how the resource's policy means the caller.
+
+    A role's trust policy must allow in any case; so must the policy of a resource in another account, and one whose
+    caller has no identity-based policies. Within an account, what names the user or session needs nothing else, what
+    names the session's role is still limited, and what names the account leaves the decision to its own policies.
+    """
     principal = request.principal
-    resource = [*allows.get("resource", ()), *allows.get("registry", ())]
-    named = next((match for match in resource if match.level is not Level.ACCOUNT), None)
-    is_trust = policies.resource is not None and policies.resource.policy.kind is PolicyKind.TRUST
-    if principal.kind in ("anonymous", "service", "federated"):
-        return ("resource", None) if named is None else (None, named)
-    identity = next(iter(allows.get("identity", ())), None)
-    has_identity = identity is not None or principal.kind == "root"
-    limit = _limit(policies, allows)
-    if request.resource_account_id not in ("", principal.account_id) or is_trust:
-        if not resource:
-            return "resource", None
-        if is_trust and request.resource_account_id == principal.account_id and named is not None:
-            return limit if named.level is not Level.PRINCIPAL else None, named
-        return ("identity" if not has_identity else limit), resource[0]
-    if named is not None and named.level is Level.PRINCIPAL:
-        return None, named
-    if not has_identity and named is None:
-        return "identity", None
-    return limit, identity or named
+    if not principal.has_identity:
+        return (layer,)
+    required = request.crosses_accounts or layer is Layer.TRUST
+    if principal.kind == "root":
+        return (layer,) if required else ()
+    if request.crosses_accounts:
+        return (layer, *_OF_IDENTITY)
+    if granted is Grant.DIRECT:
+        return (layer,)
+    if granted is Grant.ROLE:
+        return (layer, Layer.BOUNDARY, Layer.SESSION)
+    return (layer, *_OF_IDENTITY) if required else _OF_IDENTITY
 
 
-def _limit(policies: PolicySet, allows: Mapping[str, Sequence[Match]]) -> str | None:
-    """Which limit on the principal does not allow, boundary before session."""
-    if policies.boundary is not None and "boundary" not in allows:
-        return "boundary"
-    return "session" if policies.session is not None and "session" not in allows else None
-
-
-def _level(statement: Statement, principal: Principal) -> Level | None:
-    """How closely a statement names a principal; None where it does not."""
-    if statement.principals is None:
+def _deciding(allows: Sequence[Match], needed: Sequence[Layer], lacking: Sequence[Layer]) -> Match | None:
+    """The statement that granted: the resource's where that was needed, else the identity's."""
+    if lacking:
         return None
-    levels = [level for named in statement.principals if (level := _named_level(named, principal)) is not None]
-    if statement.not_principals:
-        return None if levels else Level.EVERYONE
-    return min(levels, key=list(Level).index) if levels else None
+    granting = [layer for layer in needed if layer in (Layer.RESOURCE, Layer.TRUST, Layer.IDENTITY)]
+    candidates = [match for match in allows if match.layer in granting]
+    return max(candidates, key=lambda match: (match.layer is granting[0], match.grant), default=None)
 
 
-def _named_level(named: Named, principal: Principal) -> Level | None:
-    if named.type == "Service":
-        return Level.PRINCIPAL if principal.kind == "service" and named.value == principal.service else None
-    if named.type == "Federated":
-        return Level.PRINCIPAL if principal.kind == "federated" and named.value == principal.provider else None
-    if named.type != "AWS" or (principal.kind in ("service", "federated") and named.value != "*"):
-        return None
-    if named.value == "*":
-        return Level.EVERYONE
-    if principal.kind == "anonymous":
-        return None
-    if named.value == principal.arn or (named.value == principal.unique_id and principal.kind == "user"):
-        return Level.PRINCIPAL if principal.kind != "root" else Level.ACCOUNT
-    if principal.kind == "role" and named.value in (principal.role_arn, principal.unique_id):
-        return Level.ROLE
-    if named.value == principal.account_id or named.value.endswith(f":iam::{principal.account_id}:root"):
-        return Level.ACCOUNT
-    return None
+def _reason(request: AccessRequest, denial: Match | None, lacking: Sequence[Layer]) -> str:
+    if denial is not None:
+        return wording.explicit(denial.layer, denial.policy.name, same_account=not request.crosses_accounts)
+    return wording.implicit(lacking[0], request.action) if lacking else ""
 
 
-def _denied(request: AccessRequest, type_: str, matched: tuple[Match, ...], by: Match | None = None) -> Verdict:
-    with_article, plain = _TOLD[type_]
-    if by is not None:
-        sid = f" {by.statement.sid}" if by.statement.sid else ""
-        return Verdict(
-            False,
-            f"with an explicit deny in {with_article}",
-            explicit=True,
-            decided_by=by,
-            matched=matched,
-            remedy=f"change statement {by.statement.index + 1}{sid} of {by.policy}, which denies it",
-        )
-    reason = f"because no {plain} allows the {request.action} action"
-    return Verdict(False, reason, explicit=False, decided_by=None, matched=matched, remedy=_remedy(request, type_))
+def _remedy(request: AccessRequest, policies: PolicySet, denial: Match | None, lacking: Sequence[Layer]) -> str:
+    steps: list[str] = []
+    if denial is not None:
+        statement = denial.statement
+        steps.append(wording.removal(statement.sid, statement.index + 1, denial.policy.name))
+    if lacking:
+        principal = request.principal
+        places = [_place(layer, request, policies) for layer in lacking]
+        caller = principal.role_arn or principal.arn or principal.service or principal.provider
+        steps.append(wording.addition(request.action, request.resource, caller, places))
+    return "; then ".join(steps)
 
 
-def _remedy(request: AccessRequest, type_: str) -> str:
-    """What would have to be allowed, and where."""
-    principal, what = request.principal, f"{request.action} on {request.resource}"
-    where = {
-        "endpoint": "the policy of the VPC endpoint that the request came through",
-        "boundary": f"the permissions boundary of {principal.role_arn or principal.arn}",
-        "session": f"the session policies that {principal.arn} was given",
-        "identity": f"an identity-based policy of {principal.role_arn or principal.arn}",
-        "resource": f"the policy of {request.resource}, for {principal.arn or 'everyone'}",
-    }[type_]
-    other_side = ""
-    if type_ == "resource" and principal.account_id:
-        other_side = f"; an identity-based policy of {principal.role_arn or principal.arn} must allow it too"
-    return f"allow {what} in {where}{other_side}"
+def _place(layer: Layer, request: AccessRequest, policies: PolicySet) -> str:
+    """Where a statement would have to be added."""
+    match layer:
+        case Layer.IDENTITY:
+            return f"an identity-based policy of account {request.principal.account_id}"
+        case Layer.BOUNDARY if policies.boundary is not None:
+            return f"the permissions boundary {policies.boundary.name}"
+        case Layer.ENDPOINT if policies.endpoint is not None:
+            return f"the VPC endpoint policy {policies.endpoint.name}"
+        case Layer.RESOURCE if ":repository/" in request.resource:
+            return f"the repository's policy, of account {request.resource_account_id}"
+        case Layer.TRUST:
+            return f"the role's trust policy, of account {request.resource_account_id}"
+        case _:
+            return layer.one
 
 
 class DecisionCache:
-    """Decisions that no condition made, by what they depend on. Any thread may call."""
+    """Answers again what was decided without reading the request's context; holds so many decisions and no more."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: OrderedDict[Hashable, Verdict] = OrderedDict()
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._kept: dict[Hashable, Verdict] = {}
+        self._lock = Lock()
 
-    def decide(self, version: Hashable, request: AccessRequest, policies: PolicySet) -> Verdict:
-        """The verdict, from memory where nothing that it was made of changed.
+    def decide(self, version: Hashable, request: AccessRequest, policies: Callable[[], PolicySet]) -> Verdict:
+        """The verdict, kept if it read no context.
 
-        Args:
-            version: another value whenever any of the policies is another.
+        ``version`` must be another one whenever any policy that may apply has changed, or other policies apply: which
+        identity, session and endpoint it is. ``policies`` is asked only when nothing is kept.
         """
-        key = (version, request.principal.arn, request.action, request.resource)
-        with self._lock:
-            known = self._known.get(key)
-            if known is not None:
-                self._known.move_to_end(key)
-                return known
-        verdict = evaluate(request, policies)
-        if not any(named.policy.depends_on for _, named in policies.every):
-            with self._lock:
-                self._known[key] = verdict
-                if len(self._known) > _MOST_DECISIONS:
-                    self._known.popitem(last=False)
+        key = (version, request.principal, request.action, request.resource, request.resource_account_id)
+        kept = self._kept.get(key)
+        if kept is not None:
+            return kept
+        verdict = evaluate(request, policies())
+        if not verdict.read_context:
+            self._keep(key, verdict)
         return verdict
+
+    def _keep(self, key: Hashable, verdict: Verdict) -> None:
+        with self._lock:
+            if len(self._kept) >= self._most:
+                # The oldest goes: what is asked for often is back at once, and no answer has to move a key.
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = verdict

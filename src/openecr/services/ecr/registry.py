@@ -4,7 +4,7 @@ from typing import Any
 
 from openecr.access import tokens
 from openecr.call import Call, decision, no_resource, operation, without_permission
-from openecr.db import registries
+from openecr.db import registries, resource_policies
 from openecr.errors import ValidationFailed
 from openecr.names import RegistryName
 from openecr.services.ecr.addresses import proxy_endpoint
@@ -62,6 +62,7 @@ def put_account_setting(call: Call, *, name: str, value: str) -> dict[str, Any]:
         raise ValidationFailed(message=f"Invalid value '{value}' for account setting '{name}'")
     registry_key = registries.require_key(call.db, call.registry(), call.now_us)
     registries.put_setting(call.db, registry_key, name, value)
+    resource_policies.forget_registry(call.db, call.registry())
     return {"name": name, "value": value}
 
 

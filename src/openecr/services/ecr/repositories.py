@@ -70,6 +70,8 @@ def create_repository(
     filters = _mutability_filters(mode, image_tag_mutability_exclusion_filters)
     encryption_type, kms_key = _encryption(call, encryption_configuration)
     wanted_tags = resource_tags.parse(tags or [])
+    if wanted_tags:
+        call.authorize("ecr:TagResource", repository_arn(registry, repository_name))
     registry_key = registries.require_key(call.db, registry, call.now_us)
     if repositories.find(call.db, registry, repository_name) is None:
         quotas.require_room_for_repository(call, registry, registry_key, repository_name)
