@@ -401,7 +401,7 @@ class Waist:
                     call.authorize(step.action, resource)
                 return step.function(call, **arguments)
             trail.owner, trail.vpc_endpoint_id = caller.owner, origin.vpc_endpoint_id
-            event.resources = resources
+            event.action, event.resources = step.action, resources
             for resource in resources:
                 event.verdict = call.authorize(step.action, resource)
             event.answer = answer = step.function(call, **arguments)

@@ -12,6 +12,7 @@ from openecr.cli import (
     audit,
     backup,
     env,
+    explain,
     fsck,
     gc,
     jobs,
@@ -55,6 +56,7 @@ app.command("import")(transfer.import_)
 app.command("migrate")(migrate.migrate)
 app.command("usage")(usage.usage)
 app.command("audit")(audit.audit)
+app.command("explain")(explain.explain)
 app.add_typer(quota.app, name="quota")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(account.app, name="account")

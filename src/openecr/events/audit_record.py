@@ -29,6 +29,7 @@ _MOST_MESSAGE = 1024
 RECORDS_LOST = "AuditRecordsLost"
 _MOST_RESOURCES = 100
 _MOST_STATEMENT = 4096
+_MOST_FRAGMENTS = 4096
 
 
 def line_of(trail: Trail, event: Event) -> bytes:
@@ -51,9 +52,9 @@ def line_of(trail: Trail, event: Event) -> bytes:
     answer = _answered(trail, event)
     if answer:
         kept["answer"] = answer
-    verdict = event.error.fields.get("verdict") if isinstance(event.error, AccessDenied) else event.verdict
-    if verdict is not None:
-        kept["decision"] = _decision(verdict)
+    decision = _decision(event)
+    if decision is not None:
+        kept["decision"] = decision
     if event.name == "BatchGetImage" and event.error is None:
         kept["digests"] = parameters.pulled(event.answer)
     if trail.vpc_endpoint_id is not None:
@@ -213,7 +214,7 @@ class _Fragments:
         key = tuple(names)
         found = self._known.get(key)
         if found is None:
-            if len(self._known) >= 4096:
+            if len(self._known) >= _MOST_FRAGMENTS:
                 self._known.clear()
             found = self._known[key] = orjson.Fragment(orjson.dumps(identity_of(owner)))
         return found
@@ -253,19 +254,47 @@ def _answered(trail: Trail, event: Event) -> Any:
     return parameters.of_model(answer).members or None
 
 
-def _decision(verdict: Decided) -> dict[str, Any]:
+def _decision(event: Event) -> Any:
     """Allowed or denied, by which statement as it was then, and what would have to change."""
-    found: dict[str, Any] = {"outcome": "allowed"}
-    if not verdict.allowed:
-        found = {"outcome": "denied", "reason": verdict.reason, "remedy": verdict.remedy}
+    if isinstance(event.error, AccessDenied):
+        fields = event.error.fields
+        denied: Decided | None = fields.get("verdict")
+        if denied is None:
+            return None
+        told = {"outcome": "denied", "action": fields["action"], "resource": fields["resource"]}
+        return told | {"reason": denied.reason, "remedy": denied.remedy} | _statement(denied)
+    return None if event.verdict is None else _allowed(event.action, event.verdict)
+
+
+class _Allowed:
+    """Decisions as JSON: the evaluator answers with the same few again and again."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], tuple[Decided, orjson.Fragment]] = {}
+
+    def __call__(self, action: str, verdict: Decided) -> orjson.Fragment:
+        found = self._known.get((action, id(verdict)))
+        if found is not None and found[0] is verdict:
+            return found[1]
+        if len(self._known) >= _MOST_FRAGMENTS:
+            self._known.clear()
+        made = orjson.Fragment(orjson.dumps({"outcome": "allowed", "action": action} | _statement(verdict)))
+        self._known[action, id(verdict)] = verdict, made
+        return made
+
+
+_allowed = _Allowed()
+
+
+def _statement(verdict: Decided) -> dict[str, Any]:
     match = verdict.decided_by
-    if match is not None:
-        statement = match.statement
-        found |= {"policyType": match.policy_type, "policy": match.policy.name, "statementNumber": statement.index + 1}
-        if statement.sid:
-            found["sid"] = statement.sid
-        if len(statement.source) <= _MOST_STATEMENT:
-            found["statement"] = orjson.Fragment(statement.source)
+    if match is None:
+        return {}
+    statement = match.statement
+    found: dict[str, Any] = {"policyType": match.policy_type, "policy": match.policy.name}
+    found["statementNumber"] = statement.index + 1
+    if len(statement.source) <= _MOST_STATEMENT:
+        found["statement"] = orjson.Fragment(statement.source)
     return found
 
 

@@ -71,6 +71,8 @@ class Event:
     name: str
     parameters: Mapping[str, Any]
     """On the api plane the model's members; on the dkr plane the decision's arguments."""
+    action: str = ""
+    """The IAM action that was asked of the evaluator."""
     resources: Sequence[str] = ()
     answer: Any = None
     error: BaseException | None = None
