@@ -37,7 +37,8 @@ def find_caller(db: Connection, arn: str) -> Caller:
     found = _ARN.fullmatch(arn)
     if found is None:
         raise PrincipalUnknown(
-            f"'{arn}' is no principal; give the ARN of a user, a role, a role's session or an account's root, or {ANYBODY}"
+            f"'{arn}' is no principal; give the ARN of a user, a role, a role's session or an account's root, "
+            f"or {ANYBODY}"
         )
     account_id, kind, rest = found[2], found[3], found[4] or ""
     if kind == "root":

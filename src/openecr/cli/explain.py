@@ -176,7 +176,9 @@ def _notes(db: Connection, verdict: Verdict, arn: str) -> list[str]:
 
 
 def _recorded_context(record: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    found = {"aws:useragent": (record["userAgent"],)} if record["userAgent"] else {}
+    found: dict[str, tuple[str, ...]] = {}
+    if record["userAgent"]:
+        found["aws:useragent"] = (record["userAgent"],)
     if "vpcEndpointId" in record:
         found["aws:sourcevpce"] = (record["vpcEndpointId"],)
     return found

@@ -40,9 +40,13 @@ def note_write(db: Connection, event_us: int, record: bytes) -> None:
     db.run("INSERT INTO audit_write (event_us, record) VALUES (:event_us, :record)", event_us=event_us, record=record)
 
 
-def first_writes(db: Connection, most: int) -> list[tuple[int, int, bytes]]:
-    """(key, instant, record) of the changes that were recorded first."""
-    rows = db.rows("SELECT id, event_us, record FROM audit_write ORDER BY id LIMIT :most", most=most)
+def writes_after(db: Connection, after: int, most: int) -> list[tuple[int, int, bytes]]:
+    """(key, instant, record) of changes in the order that they were recorded in, after a key."""
+    rows = db.rows(
+        "SELECT id, event_us, record FROM audit_write WHERE id > :after ORDER BY id LIMIT :most",
+        after=after,
+        most=most,
+    )
     return [(row[0], row[1], bytes(row[2])) for row in rows]
 
 

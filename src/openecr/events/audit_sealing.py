@@ -148,7 +148,7 @@ async def seal_writes(archive: Archive) -> int:
     """Seal the records of changes that the database holds; how many."""
     sealed = 0
     for _ in range(_MOST_BATCHES):
-        rows = await archive.database.read(partial(audit.first_writes, most=_WRITES_AT_ONCE))
+        rows = await archive.database.read(partial(audit.writes_after, after=0, most=_WRITES_AT_ONCE))
         if not rows:
             break
         keys = [key for key, _, _ in rows]
