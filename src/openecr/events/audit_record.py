@@ -56,7 +56,7 @@ def line_of(trail: Trail, event: Event) -> bytes:
     if decision is not None:
         kept["decision"] = decision
     if event.name == "BatchGetImage" and event.error is None:
-        kept["digests"] = parameters.pulled(event.answer)
+        kept["digests"] = parameters.pulled(parameters.told_of(event.answer))
     if trail.vpc_endpoint_id is not None:
         kept["endpoint"] = trail.vpc_endpoint_id
     if event.error is not None:
