@@ -30,6 +30,7 @@ from openecr.events.audit_sealing import Archive
 from openecr.events.auditing import Auditing, Occurrence, record_of
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import JobWorker
+from openecr.key_notes import KeyNotes
 from openecr.keyring import RENEW_SECONDS, KeyringUnusable, load_root_keys, open_keyring, renew
 from openecr.logs import AccessLog
 from openecr.names import RegistryName
@@ -41,6 +42,7 @@ from openecr.services.ecr import encrypting, garbage, quotas, upkeep
 from openecr.services.ecr.integrity import scrub
 from openecr.services.kms import upkeep as kms_upkeep
 from openecr.services.served import SERVICES
+from openecr.services.sts import upkeep as sts_upkeep
 from openecr.settings import Settings
 
 log = structlog.get_logger("openecr")
@@ -54,6 +56,7 @@ SCHEDULES = (
     Schedule("encrypt-stored", "encrypt-stored", 10 * _MINUTE_US),
     Schedule("destroy-keys", "destroy-keys", 10 * _MINUTE_US),
     Schedule("seal-audit", "seal-audit", 5 * _MINUTE_US),
+    Schedule("delete-sessions", "delete-sessions", 10 * _MINUTE_US),
 )
 """Work that comes back, once per deployment however many job processes there are."""
 
@@ -84,7 +87,12 @@ class Application:
     """The ASGI application of one worker, and the work of one job process."""
 
     def __init__(
-        self, deployment: Deployment, notes: PullNotes, audit_log: AuditLog[Occurrence], *, base_url: str
+        self,
+        deployment: Deployment,
+        notes: tuple[PullNotes, KeyNotes],
+        audit_log: AuditLog[Occurrence],
+        *,
+        base_url: str,
     ) -> None:
         self._deployment = deployment
         self._audit_log = audit_log
@@ -98,15 +106,17 @@ class Application:
         self._layers = layers.LayersPlane(deployment)
         self._api = ApiPlane(self._waist, SERVICES)
         self._access_log = AccessLog() if settings.access_log else None
-        self._flushing: asyncio.Task[None] | None = None
+        self._flushing: list[asyncio.Task[None]] = []
         self._keys_due_seconds = time.monotonic() + RENEW_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        if self._flushing is None:
-            self._flushing = asyncio.create_task(self._notes.flush_forever(self._deployment.database))
+        if not self._flushing:
+            self._flushing = [
+                asyncio.create_task(notes.flush_forever(self._deployment.database)) for notes in self._notes
+            ]
         if time.monotonic() >= self._keys_due_seconds:
             await self._renew_keys()
         started = time.perf_counter_ns()
@@ -227,9 +237,10 @@ class Application:
 
     async def close(self) -> None:
         """Write down what is noted, and let go of the database."""
-        if self._flushing is not None:
-            self._flushing.cancel()
-        await self._notes.flush(self._deployment.database)
+        for flushing in self._flushing:
+            flushing.cancel()
+        for notes in self._notes:
+            await notes.flush(self._deployment.database)
         if self._access_log is not None:
             self._access_log.flush()
         await asyncio.to_thread(self._audit_log.close)
@@ -251,6 +262,11 @@ class Application:
             destroyed = await kms_upkeep.destroy_due_keys(database, self._deployment.now_us())
             if destroyed:
                 log.info("KMS keys destroyed", keys=destroyed)
+
+        async def delete_sessions(_args: Mapping[str, Any]) -> None:
+            deleted = await sts_upkeep.delete_due_sessions(database, self._deployment.now_us())
+            if deleted:
+                log.info("sessions deleted", sessions=deleted)
 
         async def collect_garbage(_args: Mapping[str, Any]) -> None:
             collected = await garbage.collect(database, blobs, settings, disk_of(settings))
@@ -281,6 +297,7 @@ class Application:
                 "encrypt-stored": self._with_fresh_keys(encrypt_stored),
                 "destroy-keys": self._with_fresh_keys(destroy_keys),
                 "seal-audit": self._with_fresh_keys(seal_audit),
+                "delete-sessions": delete_sessions,
             },
             schedules=SCHEDULES,
         )
@@ -304,8 +321,8 @@ class Application:
 
 async def build(settings: Settings, *, base_url: str) -> Application:
     """Open a deployment that was migrated, and compose the application."""
-    notes = PullNotes()
-    deployment = await compose(settings, note_pull=notes.note, connected=True)
+    pulls, keys = PullNotes(), KeyNotes()
+    deployment = await compose(settings, note_pull=pulls.note, note_key_use=keys.note, connected=True)
     now_us = deployment.now_us
     registry = RegistryName(settings.account_id, settings.region)
     audit_log = AuditLog(
@@ -315,7 +332,7 @@ async def build(settings: Settings, *, base_url: str) -> Application:
         lost=lambda count: audit_record.line_of_loss(count, now_us(), registry),
     )
     deployment = replace(deployment, audit=Auditing(audit_log.append))
-    return Application(deployment, notes, audit_log, base_url=base_url)
+    return Application(deployment, (pulls, keys), audit_log, base_url=base_url)
 
 
 def archive_of(deployment: Deployment) -> Archive:
@@ -329,6 +346,7 @@ async def compose(
     settings: Settings,
     *,
     note_pull: Callable[[int, int], None] = lambda _key, _now_us: None,
+    note_key_use: Callable[[str, str, str, int], None] = lambda _key_id, _service, _region, _now_us: None,
     connected: bool = False,
 ) -> Deployment:
     """Open the database, the blob stores and the keyring of a deployment that was migrated."""
@@ -346,6 +364,7 @@ async def compose(
         new_id=lambda: str(uuid.uuid4()),
         new_object_id=blobs.new_object_id,
         note_pull=note_pull,
+        note_key_use=note_key_use,
     )
 
 

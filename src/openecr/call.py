@@ -26,6 +26,7 @@ from openecr.events.auditing import NO_AUDIT, Auditing, is_kept, keep
 from openecr.events.trail import Event, Trail
 from openecr.keyring import Keyring
 from openecr.names import RegistryName, parse_repository_arn, repository_arn
+from openecr.remote.issuer_keys import IssuerKeys
 from openecr.settings import Settings
 
 T = TypeVar("T")
@@ -114,8 +115,12 @@ class Deployment:
     """A fresh id for an object of a registry in this region; it says which store the object is in."""
     note_pull: Callable[[int, int], None]
     """(image key, now_us): remember that an image was pulled; flushed in batches, so a pull writes no row."""
+    note_key_use: Callable[[str, str, str, int], None] = field(default=lambda _key_id, _service, _region, _now_us: None)
+    """(access key id, service, region, now_us): remember that a key was used; flushed in batches, as pulls are."""
     authorizer: Authorizer = field(default_factory=Authorizer)
     """Who may do what, with what this process compiled before."""
+    issuer_keys: IssuerKeys = field(default_factory=IssuerKeys)
+    """The keys of identity providers, asked for on this process's account."""
     audit: Auditing = NO_AUDIT
     """Where what requests did is recorded."""
 
@@ -245,6 +250,8 @@ class Call:
 
 
 Resources = Callable[[RegistryName, Mapping[str, Any]], list[str]]
+Located = Callable[[Call, Mapping[str, Any]], list[str]]
+Keys = Callable[[Call, Mapping[str, Any]], Mapping[str, tuple[str, ...]]]
 
 
 def repository_resources(registry: RegistryName, arguments: Mapping[str, Any]) -> list[str]:
@@ -280,6 +287,24 @@ class Decision(Generic[T]):
     """Whether it takes callers who proved nothing, and decides itself what they may."""
     event: str = ""
     """What audit records of the dkr plane call it; empty where it is no event of its own."""
+    located: Located | None = None
+    """The resources instead, where their ARNs need what is stored, or who is calling."""
+    keys: Keys | None = None
+    """Condition keys in lower case that the operation alone has."""
+
+    def authorize(self, call: "Call", arguments: Mapping[str, Any], event: Event | None = None) -> None:
+        """Refuse the call unless the caller may do this to every resource that it touches; the event notes why."""
+        if self.located is not None:
+            resources = self.located(call, arguments)
+        else:
+            resources = self.resources(call.registry(), arguments)
+        if event is not None:
+            event.action, event.resources = self.action, resources
+        more = None if self.keys is None else self.keys(call, arguments)
+        for resource in resources:
+            verdict = call.authorize(self.action, resource, more=more)
+            if event is not None:
+                event.verdict = verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +330,7 @@ def decision(
     writes: bool,
     resources: Resources = repository_resources,
     consistent: bool = True,
+    anonymous: bool = False,
     event: str | None = None,
 ) -> Callable[[Callable[..., T]], Decision[T]]:
     """Declare a decision that planes and flows run through the waist; audit records call it as its action is called,
@@ -312,7 +338,7 @@ def decision(
     recorded = action.partition(":")[2] if event is None else event
 
     def declare(function: Callable[..., T]) -> Decision[T]:
-        return Decision(function, action, writes, resources, consistent, event=recorded)
+        return Decision(function, action, writes, resources, consistent, anonymous, event=recorded)
 
     return declare
 
@@ -324,11 +350,16 @@ def operation(
     action: str | None = None,
     resources: Resources = repository_resources,
     anonymous: bool = False,
+    located: Located | None = None,
+    keys: Keys | None = None,
 ) -> Callable[[Callable[..., dict[str, Any]]], Operation]:
     """Declare an operation; its IAM action is ``ecr:{name}`` unless said otherwise."""
 
     def declare(function: Callable[..., dict[str, Any]]) -> Operation:
-        made = Decision(function, action or f"ecr:{name}", writes, resources, anonymous=anonymous, event=name)
+        decided = action or f"ecr:{name}"
+        made = Decision(
+            function, decided, writes, resources, anonymous=anonymous, event=name, located=located, keys=keys
+        )
         return Operation(name, made)
 
     return declare
@@ -391,22 +422,22 @@ class Waist:
         """Run the decision until it has what it asks for; perform effects in between."""
         results: dict[Effect, Any] = {}
         trail = origin.trail
+        if origin.access_key_id:
+            service, _, _ = step.action.partition(":")
+            self.deployment.note_key_use(origin.access_key_id, service, origin.registry.region, origin.now_us)
 
         def body(db: Connection) -> T:
-            caller = identify(db, origin, anonymous=step.anonymous)
+            caller = identify(db, origin, step.action, anonymous=step.anonymous)
             call = Call(caller, origin, self.deployment, db, step.writes, results, arguments)
-            resources = [] if step.anonymous else step.resources(call.registry(), arguments)
-            if trail is None or event is None:
-                for resource in resources:
-                    call.authorize(step.action, resource)
-                return step.function(call, **arguments)
-            trail.owner, trail.vpc_endpoint_id = caller.owner, origin.vpc_endpoint_id
-            event.action, event.resources = step.action, resources
-            for resource in resources:
-                event.verdict = call.authorize(step.action, resource)
-            event.answer = answer = step.function(call, **arguments)
-            if step.writes and is_kept(trail, event):
-                keep(db, trail, event)
+            if trail is not None:
+                trail.owner, trail.vpc_endpoint_id = caller.owner, origin.vpc_endpoint_id
+            if not step.anonymous:
+                step.authorize(call, arguments, event)
+            answer = step.function(call, **arguments)
+            if trail is not None and event is not None:
+                event.answer = answer
+                if step.writes and is_kept(trail, event):
+                    keep(db, trail, event)
             return answer
 
         for _ in range(_MOST_EFFECTS):
@@ -429,11 +460,11 @@ class Waist:
         self.deployment.audit.finish(trail)
 
 
-def identify(db: Connection, origin: Origin, *, anonymous: bool = False) -> Caller:
-    """The caller behind a proven access key, or the error of a key that is gone."""
+def identify(db: Connection, origin: Origin, action: str, *, anonymous: bool = False) -> Caller:
+    """The caller behind a proven access key, or the error of a key that is gone, or that this action does not take."""
     if anonymous and not origin.access_key_id:
         return ANONYMOUS
     caller = find_caller(db, origin.access_key_id)
-    if caller is None:
+    if caller is None or not caller.credentials_take(action):
         raise UnrecognizedClient
     return caller

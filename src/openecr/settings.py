@@ -99,6 +99,10 @@ class Settings:
     """Life of a presigned layer URL."""
     token_seconds: int = 43_200
     """Life of a registry token; 12 hours on ECR."""
+    token_follows_session: bool = False
+    """A registry token that temporary credentials ask for ends with them; without it, and on ECR, it lasts as any."""
+    oidc_loopback: bool = False
+    """Ask identity providers on this machine for their keys too, by plain http where that is their address."""
     encryption: str = "on"
     """``on``: openecr encrypts layers; ``storage``: the disk does, and openecr only what is under a KMS key."""
     body_budget_bytes: int = 64 * 1024 * 1024

@@ -23,7 +23,7 @@ from openecr.access.policies.evaluation import (
     Verdict,
     evaluate,
 )
-from openecr.db import callers, resource_policies
+from openecr.db import callers, identity_tags, resource_policies
 from openecr.db.connection import Connection
 from openecr.names import RegistryName, parse_repository_arn
 
@@ -176,6 +176,8 @@ class Authorizer:
         )
 
     def _resource_tags(self, db: Connection, resource: str) -> Mapping[str, str]:
+        if resource.startswith("arn:aws:iam::"):
+            return identity_tags.of_arn(db, resource)
         named = parse_repository_arn(resource)
         found = None if named is None else resource_policies.of_repository(db, *named)
         return {} if found is None else resource_policies.tags_of_repository(db, found.key)
@@ -224,6 +226,6 @@ def _named(name: str, document: str | None, kind: PolicyKind) -> NamedPolicy:
 
 
 def _account_of(resource: str) -> str:
-    """The account in an ARN; empty for ``*``."""
+    """The account in an ARN; empty for ``*``, and for AWS's own policies, which every account has."""
     parts = resource.split(":", 5)
-    return parts[4] if len(parts) == 6 else ""
+    return parts[4] if len(parts) == 6 and parts[4] != "aws" else ""

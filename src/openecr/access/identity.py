@@ -41,6 +41,14 @@ class Caller:
         """The key that was proven; empty for an anonymous caller."""
         return "" if self.owner is None else self.owner.access_key_id
 
+    def credentials_take(self, action: str) -> bool:
+        """Whether credentials of this kind may be used for an action at all, whatever policies say: not those of
+        GetSessionToken for IAM, nor for most of STS (STS API reference, GetSessionToken)."""
+        owner = self.owner
+        if owner is None or owner.session_key is None or owner.kind == "role":
+            return True
+        return not action.startswith("iam:") and action != "sts:GetAccessKeyInfo"
+
     @property
     def user_id(self) -> str:
         """What GetCallerIdentity calls UserId, and policies ``aws:userid`` (IAM User Guide, "Principal key values")."""

@@ -12,7 +12,7 @@ from botocore import xform_name
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
 
-SERVICES = ("ecr", "ecr-public", "sts", "kms")
+SERVICES = ("ecr", "ecr-public", "iam", "sts", "kms")
 """The services whose names and operations openecr knows, built or not."""
 _ENDPOINT_PREFIX = "api.ecr"
 """How botocore's table of endpoints calls ecr."""
@@ -63,6 +63,18 @@ def _load(name: str) -> Service:
 def service_of_target(prefix: str) -> Service | None:
     """The service whose JSON targets begin so."""
     return next((load(name) for name in SERVICES if load(name).target_prefix == prefix), None)
+
+
+@cache
+def unsigned_service() -> Service:
+    """STS: the one service of the query protocol whose model has operations that come without a signature."""
+    (found,) = {
+        name
+        for name in SERVICES
+        if load(name).protocol == "query"
+        and any(operation.auth_type == "none" for operation in load(name).operations.values())
+    }
+    return load(found)
 
 
 @cache

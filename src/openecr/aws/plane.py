@@ -5,8 +5,12 @@
 
 The order is the behaviour reference's (§1.3): what comes earlier is told first, and a key that is not known is refused
 before its body is read. A plane holds no rule of the registry: it decodes, checks shapes, calls and encodes.
+
+An operation that its model declares with ``authtype: none`` comes without a signature, and by a small form only.
 """
 
+import hashlib
+import hmac
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,8 +26,9 @@ from openecr.aws.bodies import Bodies, Body, ClientLeft
 from openecr.aws.model import Service
 from openecr.aws.signers import SigningKeys
 from openecr.call import API, Operation, Origin, Waist
-from openecr.db.callers import find_signing_secret
+from openecr.db.callers import SigningSecret, find_signing_secret
 from openecr.errors import (
+    ExpiredToken,
     MissingAuthenticationToken,
     ProtocolError,
     RegistryError,
@@ -108,8 +113,12 @@ class ApiPlane:
         trail = self._trail(request)
         service: Service | None = None
         try:
-            claim, service = self._claim(request, trail)
-            answer = await self._answer(request, claim, service, receive, trail)
+            if _is_unsigned(request):
+                service = model.unsigned_service()
+                answer = await self._answer_unsigned(request, service, receive, trail)
+            else:
+                claim, service = self._claim(request, trail)
+                answer = await self._answer(request, claim, service, receive, trail)
         except ClientLeft as error:
             await self._failed(trail, error, service)
             return CLIENT_LEFT
@@ -192,31 +201,39 @@ class ApiPlane:
         if signer is None:
             raise UnrecognizedClient
         trail.registry = RegistryName(signer.account_id, claim.region)
+        if signer.expires_us is not None and trail.now_us >= signer.expires_us:
+            raise ExpiredToken
         async with self._bodies.read(receive, _content_length(request)) as body:
             sigv4.verify(request.received, claim, self._signing_keys.key(signer, claim), body.sha256)
-            if claim.session_token:
-                raise UnrecognizedClient  # no temporary credentials are issued yet, so no token is right
+            _require_session_token(signer, claim)
             trail.is_proven = True
             name, handler, arguments = self._call(request, service, body, trail)
-            origin = Origin(
-                request_id=request.id,
-                access_key_id=signer.access_key_id,
-                registry=trail.registry,
-                base_url=request.scope["openecr.base_url"],
-                now_us=trail.now_us,
-                strictness=API,
-                source_address=request.scope.get("openecr.source", ""),
-                secure=request.scope.get("openecr.secure", False),
-                user_agent=trail.user_agent,
-                trail=trail,
-            )
-            answer = await self._waist.invoke(handler, origin, **arguments)
+            answer = await self._waist.invoke(handler, self._origin(request, trail), **arguments)
             trail.answered(answer)
-        if service.protocol == "query":
-            encoded = query_protocol.encode(service, name, answer, request.id)
-            return Answer(200, query_protocol.CONTENT_TYPE, encoded)
-        encoded = json_protocol.encode(answer, service.operations[name].output_shape)
-        return Answer(200, json_protocol.CONTENT_TYPE, encoded)
+        return _encoded(request, service, name, answer)
+
+    async def _answer_unsigned(self, request: Request, service: Service, receive: Receive, trail: Trail) -> Answer:
+        """Run an operation that takes callers who prove nothing; to every other a signature is missing."""
+        async with self._bodies.read(receive, _content_length(request), unsigned=True) as body:
+            _require_unsigned_operation(service, query_protocol.parse_form(body.content))
+            name, handler, arguments = self._call(request, service, body, trail)
+            answer = await self._waist.invoke(handler, self._origin(request, trail), **arguments)
+            trail.answered(answer)
+        return _encoded(request, service, name, answer)
+
+    def _origin(self, request: Request, trail: Trail) -> Origin:
+        return Origin(
+            request_id=request.id,
+            access_key_id=trail.access_key_id if trail.is_proven else "",
+            registry=trail.registry,
+            base_url=request.scope["openecr.base_url"],
+            now_us=trail.now_us,
+            strictness=API,
+            source_address=trail.source_address,
+            secure=request.scope.get("openecr.secure", False),
+            user_agent=trail.user_agent,
+            trail=trail,
+        )
 
     def _call(
         self, request: Request, service: Service, body: Body, trail: Trail
@@ -249,6 +266,48 @@ class ApiPlane:
         if handler is None:
             raise UnknownOperation(message=f"{name} is not built yet in openecr")
         return handler
+
+
+def _is_unsigned(request: Request) -> bool:
+    """Whether a form came that claims no signature at all."""
+    received = request.received
+    return (
+        request.is_query
+        and received.method == "POST"
+        and "authorization" not in received.headers
+        and not received.raw_query
+    )
+
+
+def _require_unsigned_operation(service: Service, fields: Mapping[str, str]) -> None:
+    """Refuse a form that asks for something else than what the model lets come unsigned."""
+    operation = service.operations.get(fields.get("Action", ""))
+    if operation is None or operation.auth_type != "none" or fields.get("Version") != service.version:
+        raise MissingAuthenticationToken
+
+
+def _require_session_token(signer: SigningSecret, claim: sigv4.Claim) -> None:
+    """A session's signature needs its token, header or query; a long-term key has none.
+
+    Raises:
+        UnrecognizedClient: not told apart from an unknown key, as on AWS.
+    """
+    given = (claim.session_token or "").encode("latin-1")
+    if signer.token_digest is None:
+        if given:
+            raise UnrecognizedClient
+        return
+    if not hmac.compare_digest(hashlib.sha256(given).digest(), signer.token_digest):
+        raise UnrecognizedClient
+
+
+def _encoded(request: Request, service: Service, name: str, answer: Mapping[str, Any]) -> Answer:
+    """An answer in the protocol of its service."""
+    if service.protocol == "query":
+        encoded = query_protocol.encode(service, name, answer, request.id)
+        return Answer(200, query_protocol.CONTENT_TYPE, encoded)
+    encoded = json_protocol.encode(answer, service.operations[name].output_shape)
+    return Answer(200, json_protocol.CONTENT_TYPE, encoded)
 
 
 def _request(scope: Scope) -> Request:

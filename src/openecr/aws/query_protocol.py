@@ -18,7 +18,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from openecr.aws.answers import AnswerError, encoded_scalar, iso_instant, require_fitting, require_type
 from openecr.aws.model import Service
-from openecr.errors import RegistryError, SerializationFailed
+from openecr.errors import ProtocolError, RegistryError, SerializationFailed
 
 CONTENT_TYPE = b"text/xml"
 _MOST_FIELDS = 10_000
@@ -106,7 +106,10 @@ def encode_error(service: Service | None, error: RegistryError, request_id: str)
 
 
 def _spelling(service: Service | None, error: RegistryError) -> tuple[str, int]:
-    shape = None if service is None else service.errors.get(error.code)
+    # A protocol's error may share its name with one that a model declares for something else: a session that expired is
+    # ExpiredToken, a web identity token that did is STS's own ExpiredTokenException.
+    declares = service is not None and not isinstance(error, ProtocolError)
+    shape = service.errors.get(error.code) if declares and service is not None else None
     if shape is not None and "error" in shape.metadata:
         told = shape.metadata["error"]
         return told.get("code", error.code), told.get("httpStatusCode", 400)

@@ -120,8 +120,9 @@ def _broken(shape: Shape, value: Any) -> Iterator[tuple[str, str]]:
     # A text without a minimum of its own may be empty.
     if "min" in limits and measured < limits["min"]:
         yield _texts(f"must have {what} greater than or equal to {limits['min']}", scalar=scalar)
-    if "max" in limits and measured > limits["max"]:
-        yield _texts(f"must have {what} less than or equal to {limits['max']}", scalar=scalar)
+    most = deviations.MAXIMA_CHECKED.get(shape.name, limits.get("max"))
+    if most is not None and measured > most:
+        yield _texts(f"must have {what} less than or equal to {most}", scalar=scalar)
     if shape.type_name != "string":
         return
     if "\0" in value:

@@ -43,7 +43,7 @@ def line_of(trail: Trail, event: Event) -> bytes:
         "name": event.name,
         "account": trail.registry.account_id,
         "region": trail.registry.region,
-        "identity": _identity(trail),
+        "identity": _identity(trail, event),
         "source": trail.source_address,
         "agent": trail.user_agent,
         "parameters": pruned.members,
@@ -194,13 +194,28 @@ def _session(owner: KeyOwner) -> dict[str, Any]:
     return {"sessionContext": context}
 
 
-def _identity(trail: Trail) -> Any:
+def _identity(trail: Trail, event: Event) -> Any:
     if trail.owner is not None:
         owner = trail.owner
         return _proven(owner.access_key_id, owner.unique_id, owner.name, owner.path, owner.session_name, owner)
     if trail.access_key_id:
         return {"type": "Unknown", "principalId": "", "accessKeyId": parameters.key_id(trail.access_key_id)}
+    if isinstance(event.answer, Mapping) and "SubjectFromWebIdentityToken" in event.answer:
+        return _web_identity(event.answer)
     return {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"}
+
+
+def _web_identity(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Whom an identity provider vouched for (CloudTrail User Guide, "Values for AWS STS APIs with SAML and web identity
+    federation")."""
+    provider, audience = str(answer.get("Provider", "")), str(answer.get("Audience", ""))
+    subject = str(answer["SubjectFromWebIdentityToken"])
+    return {
+        "type": "WebIdentityUser",
+        "principalId": f"{provider}:{audience}:{subject}",
+        "userName": subject,
+        "identityProvider": provider,
+    }
 
 
 class _Fragments:

@@ -14,6 +14,9 @@ from openecr.events.trail import API, DKR, Event, Trail
 _PIECES_OF_UPLOADS = frozenset(("UploadLayerPart",))
 """On the dkr plane their commits count bytes that nobody sees before CompleteLayerUpload: they cost no row each."""
 
+_PROMISE = "BatchCheckLayerAvailability"
+"""What it commits is how long a layer is kept for whoever was told of it: no change that anybody asked for."""
+
 log = structlog.get_logger("openecr.audit")
 
 
@@ -57,11 +60,7 @@ NO_AUDIT = Auditing(lambda _occurrence: None)
 
 def is_kept(trail: Trail, event: Event) -> bool:
     """Whether an event is recorded in the transactions that it commits, the first of them."""
-    return (
-        not event.kept
-        and not is_read_only(event.name)
-        and not (trail.plane == DKR and event.name in _PIECES_OF_UPLOADS)
-    )
+    return not (event.kept or event.name == _PROMISE or (trail.plane == DKR and event.name in _PIECES_OF_UPLOADS))
 
 
 def keep(db: Connection, trail: Trail, event: Event) -> None:

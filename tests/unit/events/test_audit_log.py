@@ -1,10 +1,12 @@
 """The audit log of one process: durable within a second, bounded, and never in a request's way."""
 
 import errno
+import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,7 @@ def test_a_full_segment_is_followed_by_another(tmp_path: Path) -> None:
     with opened(tmp_path / "audit", segment_bytes=20) as log:
         for index in range(3):
             log.append(b'{"n":%d,"and":"more than a segment holds"}\n' % index)
-            wait_until(lambda index=index: len(segment_paths(tmp_path / "audit")) == index + 1, "a new segment")
+            wait_until(partial(_holds, tmp_path / "audit", index + 1), "a new segment")
 
     assert len(lines(tmp_path / "audit")) == 3
 
@@ -143,9 +145,11 @@ def test_a_line_that_a_crash_cut_is_left_out() -> None:
     assert lines_of(b'{"n":1}\n{"n":2}\n{"n":') == [b'{"n":1}', b'{"n":2}']
 
 
-def _is_free(path: Path) -> bool:
-    import fcntl
+def _holds(folder: Path, segments: int) -> bool:
+    return len(segment_paths(folder)) == segments
 
+
+def _is_free(path: Path) -> bool:
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

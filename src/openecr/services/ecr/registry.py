@@ -29,6 +29,9 @@ ACCOUNT_SETTINGS: dict[str, tuple[str, ...]] = {
 def get_authorization_token(call: Call, *, registry_ids: list[str] | None = None) -> dict[str, Any]:
     """A password for Docker that names the caller's access key, for each registry asked for, else the caller's."""
     expires_us = call.now_us + call.settings.token_seconds * 1_000_000
+    owner = call.caller.owner
+    if call.settings.token_follows_session and owner is not None and owner.expires_us is not None:
+        expires_us = min(expires_us, owner.expires_us)
     token = tokens.authorization_token(tokens.issue(call.deployment.keyring, call.caller.access_key_id, expires_us))
     region = call.registry().region
     return {
