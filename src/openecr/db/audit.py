@@ -124,6 +124,14 @@ def segments_ended(db: Connection, before_us: int, most: int) -> list[Segment]:
     return [Segment(*row) for row in rows]
 
 
+def segments_after(db: Connection, after: int, most: int) -> list[Segment]:
+    """Sealed segments by key, after one."""
+    rows = db.rows(
+        f"SELECT {_COLUMNS} FROM audit_segment WHERE id > :after ORDER BY id LIMIT :most", after=after, most=most
+    )
+    return [Segment(*row) for row in rows]
+
+
 def delete_segment(db: Connection, key: int) -> bool:
     """Remove a segment's row; False where it is gone."""
     return bool(db.run("DELETE FROM audit_segment WHERE id = :id", id=key))

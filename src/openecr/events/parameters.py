@@ -77,7 +77,7 @@ def answered_on_dkr(name: str, answer: Any, arguments: Mapping[str, Any]) -> dic
 
 def told_of(answer: Any) -> Any:
     """What of a decision's answer records tell, so that none is held for longer that may be megabytes."""
-    digest = getattr(answer, "digest", None)
+    digest = answer if isinstance(answer, Digest) else getattr(answer, "digest", None)
     if isinstance(digest, Digest):
         return digest
     return answer if isinstance(answer, Mapping | str) else None

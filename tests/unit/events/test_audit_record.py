@@ -11,6 +11,7 @@ from openecr.access.policies.evaluation import AccessRequest, NamedPolicy, Polic
 from openecr.db.callers import KeyOwner
 from openecr.errors import AccessDenied, ImageNotFound, IncompleteSignature, InvalidSignature, ManifestUnknown
 from openecr.events.audit_record import identity_of, is_read_only, line_of, line_of_loss, whole
+from openecr.events.parameters import told_of
 from openecr.events.trail import API, DKR, Event, Refused, Trail
 from openecr.names import Digest, RegistryName
 
@@ -145,6 +146,15 @@ def test_who_proved_nothing_is_anonymous_and_a_claimed_key_is_no_proof() -> None
     assert told[0] == {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"}
     assert told[1] == {"type": "Unknown", "principalId": "", "accessKeyId": "AKIAIOSFODNN7EXAMPLE"}
     assert told[2]["accessKeyId"] == "HIDDEN_DUE_TO_SECURITY_REASONS"
+
+
+def test_a_pull_is_told_the_same_once_its_content_is_let_go() -> None:
+    made = trail()
+    event = pull(made)
+    whole_answer = line_of(made, event)
+    event.answer = told_of(event.answer)
+
+    assert line_of(made, event) == whole_answer
 
 
 def test_a_push_tells_the_image_it_made() -> None:
