@@ -62,6 +62,7 @@ SCHEDULES = (
 
 _HEALTH_SECONDS = 5.0
 _SEAL_SECONDS = 60.0
+_LAST_SEAL_SECONDS = 5.0
 _HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 """A host that answers may repeat; a proxy that passes on a client's header passes on whatever it holds."""
 
@@ -244,6 +245,9 @@ class Application:
         if self._access_log is not None:
             self._access_log.flush()
         await asyncio.to_thread(self._audit_log.close)
+        if self._deployment.settings.database is not None:
+            # This machine's disk may go with it, as a container's does.
+            await self._seal_audit_files(_LAST_SEAL_SECONDS)
         await self._deployment.database.close()
 
     async def run_jobs(self, stop: asyncio.Event) -> None:
@@ -302,21 +306,25 @@ class Application:
             schedules=SCHEDULES,
         )
         working = asyncio.create_task(worker.run())
-        sealing = asyncio.create_task(self._seal_audit_files())
+        sealing = asyncio.create_task(self._seal_audit_forever())
         await stop.wait()
         sealing.cancel()
         worker.stop()
         await working
 
-    async def _seal_audit_files(self) -> None:
-        """Bring this machine's audit segments to where every server reads them: no other machine has them."""
+    async def _seal_audit_forever(self) -> None:
         while True:
-            try:
-                await self._renew_keys()
-                await audit_sealing.seal_files(archive_of(self._deployment))
-            except Exception:
-                log.exception("audit segments are not sealed; they stay on this machine until they are")
+            await self._renew_keys()
+            await self._seal_audit_files()
             await asyncio.sleep(_SEAL_SECONDS)
+
+    async def _seal_audit_files(self, seconds: float | None = None) -> None:
+        """Bring this machine's audit segments to where every server reads them: no other machine has them."""
+        try:
+            async with asyncio.timeout(seconds):
+                await audit_sealing.seal_files(archive_of(self._deployment))
+        except Exception:
+            log.exception("audit segments are not sealed; they stay on this machine until they are")
 
 
 async def build(settings: Settings, *, base_url: str) -> Application:

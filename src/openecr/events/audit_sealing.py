@@ -126,6 +126,7 @@ class Archive:
 async def seal_files(archive: Archive) -> int:
     """Seal what processes of this machine have ended writing, and tell until when everything is sealed; how many."""
     folder = folder_of(archive.settings.data_dir)
+    folder.mkdir(mode=0o700, exist_ok=True)
     sealed = 0
     for path in segment_paths(folder):
         with _taken(path) as is_ended:
@@ -136,11 +137,10 @@ async def seal_files(archive: Archive) -> int:
                 await archive.put(path.name, lines)
                 sealed += 1
             path.unlink(missing_ok=True)
-    if folder.exists():
-        now_us = archive.database.clock_us()
-        left = [int(path.name.partition("-")[0]) for path in segment_paths(folder)]
-        recorder = Recorder(server_id(folder), socket.gethostname(), min([now_us, *left]), now_us)
-        await archive.database.write(partial(audit.note_recorder, recorder=recorder))
+    now_us = archive.database.clock_us()
+    left = [int(path.name.partition("-")[0]) for path in segment_paths(folder)]
+    recorder = Recorder(server_id(folder), socket.gethostname(), min([now_us, *left]), now_us)
+    await archive.database.write(partial(audit.note_recorder, recorder=recorder))
     return sealed
 
 
