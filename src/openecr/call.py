@@ -16,18 +16,22 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from openecr.access.authorization import Authorizer, Question
 from openecr.access.identity import ANONYMOUS, Caller, find_caller
+from openecr.access.known_networks import KnownNetworks
+from openecr.access.networks import Asked, Way
 from openecr.access.policies.evaluation import NamedPolicy, Verdict
+from openecr.asgi import Receive
 from openecr.blobs.store import BlobStore
 from openecr.db.callers import find_key_owner
 from openecr.db.connection import Connection, Database
 from openecr.encryption import KeyService, LocalKeys, open_store
-from openecr.errors import AccessDenied, UnrecognizedClient
+from openecr.errors import AccessDenied, NotReachable, Unanswered, UnrecognizedClient
 from openecr.events.auditing import NO_AUDIT, Auditing, is_kept, keep
 from openecr.events.trail import Event, Trail
 from openecr.keyring import Keyring
 from openecr.names import RegistryName, parse_repository_arn, repository_arn
 from openecr.remote.issuer_keys import IssuerKeys
 from openecr.settings import Settings
+from openecr.waiting_room import WaitingRoom
 
 T = TypeVar("T")
 _MOST_EFFECTS = 8
@@ -93,6 +97,8 @@ class Origin:
     """That endpoint's policy; None where it has none of its own, which allows everything."""
     vpc_source_ip: str | None = None
     """The source's address in its VPC: aws:VpcSourceIp. AWS has no aws:SourceIp beside it."""
+    in_vpc: bool = False
+    """Whether the source is in a declared VPC, by whichever way it came: then its layers come from openecr itself."""
     trail: Trail | None = None
     """Where the request's audit records come from; None for what is no client's request."""
 
@@ -117,6 +123,10 @@ class Deployment:
     """(image key, now_us): remember that an image was pulled; flushed in batches, so a pull writes no row."""
     note_key_use: Callable[[str, str, str, int], None] = field(default=lambda _key_id, _service, _region, _now_us: None)
     """(access key id, service, region, now_us): remember that a key was used; flushed in batches, as pulls are."""
+    networks: KnownNetworks = field(default_factory=KnownNetworks)
+    """The declared VPCs, as this process knows them."""
+    waiting_room: WaitingRoom = field(default_factory=lambda: WaitingRoom(0))
+    """Where requests stay that get no answer."""
     authorizer: Authorizer = field(default_factory=Authorizer)
     """Who may do what, with what this process compiled before."""
     issuer_keys: IssuerKeys = field(default_factory=IssuerKeys)
@@ -128,6 +138,21 @@ class Deployment:
     def kms_keys(self) -> KeyService:
         """Whoever holds the KMS keys: openecr's own KMS."""
         return LocalKeys(self.database, self.keyring)
+
+    async def way(self, asked: Asked, receive: Receive) -> Way:
+        """By which way a request came; the first thing that a plane asks.
+
+        Raises:
+            NotReachable, Unanswered: by none, told at once or after the request was held.
+            DatabaseAway
+        """
+        found = await self.networks.way(self.database, asked)
+        if isinstance(found, Way):
+            return found
+        if self.settings.vpc_refusals == "explain":
+            raise NotReachable(reason=found.reason)
+        await self.waiting_room.hold(receive)
+        raise Unanswered
 
     async def store_of(self, data_key: bytes | None) -> BlobStore:
         """The store to read and write one object with, by the wrapped data key of its row; to delete, use ``blobs``.

@@ -212,8 +212,15 @@ def _resource(db: Connection, question: Question) -> ResourcePolicies:
         return ResourcePolicies()
     named = parse_repository_arn(question.resource)
     repository = None if named is None else resource_policies.of_repository(db, *named)
-    registry = resource_policies.of_registry(db, question.registry if named is None else named[0])
+    registry = resource_policies.of_registry(db, _registry_of(question))
     return ResourcePolicies(None if repository is None else repository.policy, registry.policy, registry.scope)
+
+
+def _registry_of(question: Question) -> RegistryName:
+    """The registry that owns the resource, of which ``repository/*`` names no repository; the one that is addressed
+    where the action has no resource. A caller's own registry policy says nothing of another account's."""
+    parts = question.resource.split(":", 5)
+    return RegistryName(parts[4], parts[3]) if len(parts) == 6 else question.registry
 
 
 def _named(name: str, document: str | None, kind: PolicyKind) -> NamedPolicy:

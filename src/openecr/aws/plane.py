@@ -20,8 +20,9 @@ from uuid import uuid4
 import structlog
 
 from openecr.access import sigv4
+from openecr.access.networks import Asked, Way
 from openecr.asgi import Receive, Scope, Send
-from openecr.aws import json_protocol, model, query_protocol, validate
+from openecr.aws import ec2_protocol, json_protocol, model, query_protocol, validate
 from openecr.aws.bodies import Bodies, Body, ClientLeft
 from openecr.aws.model import Service
 from openecr.aws.signers import SigningKeys
@@ -44,6 +45,10 @@ from openecr.names import RegistryName
 JSON_SKEW_MINUTES = 5
 QUERY_SKEW_MINUTES = 15
 CLIENT_LEFT = 499
+_FORMS = {"query": query_protocol, "ec2": ec2_protocol}
+"""The protocols whose requests are forms and whose answers are XML."""
+_ENDPOINT_SERVICES = {"ecr": "ecr.api"}
+"""A service → what a VPC endpoint for it is called, where that differs."""
 
 
 _log = structlog.get_logger(__name__)
@@ -87,7 +92,8 @@ class ApiPlane:
         wall_clock: seconds UTC, for the dates of signatures; the rules' clock is the deployment's.
 
     Keys of the ASGI scope that ``app`` sets: ``openecr.base_url`` (required), ``openecr.request_id``, ``openecr.host``
-    (the host that the client signed, where a trusted proxy told it), ``openecr.source``, ``openecr.secure``.
+    (the host that the client signed, where a trusted proxy told it), ``openecr.source``, ``openecr.secure``,
+    ``openecr.listener`` and ``openecr.vpc_endpoint_id`` (by which way it came).
     """
 
     def __init__(
@@ -105,7 +111,8 @@ class ApiPlane:
         self._signing_keys = SigningKeys(deployment.keyring)
         self._bodies = Bodies(deployment.settings.body_budget_bytes)
         for name in model.SERVICES:
-            model.load(name)
+            if name not in model.LOADED_LATE:
+                model.load(name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer one request; the status that was sent, 499 where the client left before its body was complete."""
@@ -115,10 +122,13 @@ class ApiPlane:
         try:
             if _is_unsigned(request):
                 service = model.unsigned_service()
-                answer = await self._answer_unsigned(request, service, receive, trail)
+                way = await self._way(request, service, trail, receive)
+                answer = await self._answer_unsigned(request, service, way, receive, trail)
             else:
                 claim, service = self._claim(request, trail)
-                answer = await self._answer(request, claim, service, receive, trail)
+                trail.registry = RegistryName(trail.registry.account_id, claim.region)
+                way = await self._way(request, service, trail, receive)
+                answer = await self._answer(request, claim, service, way, receive, trail)
         except ClientLeft as error:
             await self._failed(trail, error, service)
             return CLIENT_LEFT
@@ -149,6 +159,20 @@ class ApiPlane:
     async def _failed(self, trail: Trail, error: Exception, service: Service | None) -> None:
         trail.fail(error, "unknown" if service is None else service.name, "UnknownOperation", {})
         await self._waist.finish(trail)
+
+    async def _way(self, request: Request, service: Service, trail: Trail, receive: Receive) -> Way:
+        """By which way the request came, before anything of it is proven: a packet filter knows no signatures."""
+        scope = request.scope
+        asked = Asked(
+            trail.source_address,
+            scope.get("openecr.listener", ""),
+            _ENDPOINT_SERVICES.get(service.name, service.name),
+            trail.registry.region,
+            scope.get("openecr.vpc_endpoint_id"),
+        )
+        way = await self._waist.deployment.way(asked, receive)
+        trail.vpc_endpoint_id = way.endpoint_id
+        return way
 
     def _claim(self, request: Request, trail: Trail) -> tuple[sigv4.Claim, Service]:
         """Who the request claims to come from, and the service it is for; scope and date hold, nothing is proven."""
@@ -184,7 +208,7 @@ class ApiPlane:
         if claim.service not in model.SERVICES:
             raise self._not_served(claim.service[:128])
         service = model.load(claim.service)
-        if service.protocol != "query":
+        if service.protocol not in _FORMS:
             raise UnknownOperation(message=f"{claim.service} does not speak the AWS query protocol")
         return service
 
@@ -192,7 +216,7 @@ class ApiPlane:
         return ServiceNotServed(service=service, served=", ".join(sorted(self._services)))
 
     async def _answer(
-        self, request: Request, claim: sigv4.Claim, service: Service, receive: Receive, trail: Trail
+        self, request: Request, claim: sigv4.Claim, service: Service, way: Way, receive: Receive, trail: Trail
     ) -> Answer:
         deployment = self._waist.deployment
         signer = await deployment.database.read(
@@ -208,20 +232,22 @@ class ApiPlane:
             _require_session_token(signer, claim)
             trail.is_proven = True
             name, handler, arguments = self._call(request, service, body, trail)
-            answer = await self._waist.invoke(handler, self._origin(request, trail), **arguments)
+            answer = await self._waist.invoke(handler, self._origin(request, trail, way), **arguments)
             trail.answered(answer)
         return _encoded(request, service, name, answer)
 
-    async def _answer_unsigned(self, request: Request, service: Service, receive: Receive, trail: Trail) -> Answer:
+    async def _answer_unsigned(
+        self, request: Request, service: Service, way: Way, receive: Receive, trail: Trail
+    ) -> Answer:
         """Run an operation that takes callers who prove nothing; to every other a signature is missing."""
         async with self._bodies.read(receive, _content_length(request), unsigned=True) as body:
             _require_unsigned_operation(service, query_protocol.parse_form(body.content))
             name, handler, arguments = self._call(request, service, body, trail)
-            answer = await self._waist.invoke(handler, self._origin(request, trail), **arguments)
+            answer = await self._waist.invoke(handler, self._origin(request, trail, way), **arguments)
             trail.answered(answer)
         return _encoded(request, service, name, answer)
 
-    def _origin(self, request: Request, trail: Trail) -> Origin:
+    def _origin(self, request: Request, trail: Trail, way: Way) -> Origin:
         return Origin(
             request_id=request.id,
             access_key_id=trail.access_key_id if trail.is_proven else "",
@@ -232,6 +258,11 @@ class ApiPlane:
             source_address=trail.source_address,
             secure=request.scope.get("openecr.secure", False),
             user_agent=trail.user_agent,
+            vpc_id=way.vpc_id,
+            vpc_endpoint_id=way.endpoint_id,
+            endpoint_policy=way.policy,
+            vpc_source_ip=way.source,
+            in_vpc=way.in_vpc,
             trail=trail,
         )
 
@@ -240,7 +271,8 @@ class ApiPlane:
     ) -> tuple[str, Operation, dict[str, Any]]:
         """(operation, its handler, its arguments): known, built, parsed and within the shapes' constraints."""
         fields: dict[str, str] = {}
-        if service.protocol == "query":
+        form = _FORMS.get(service.protocol)
+        if form is not None:
             fields = query_protocol.parse_form(request.received.raw_query)
             fields |= query_protocol.parse_form(body.content)
             name = _action(service, fields)
@@ -250,10 +282,7 @@ class ApiPlane:
             trail.begin(service.name, name, {})
         handler = self._handler(service, name)
         shape = service.operations[name].input_shape
-        if service.protocol == "query":
-            values = query_protocol.decode(fields, shape)
-        else:
-            values = json_protocol.decode(body.content, shape)
+        values = form.decode(fields, shape) if form is not None else json_protocol.decode(body.content, shape)
         trail.begin(service.name, name, values)
         validate.check(service, name, values)
         spelled = model.arguments_of(shape)
@@ -303,9 +332,9 @@ def _require_session_token(signer: SigningSecret, claim: sigv4.Claim) -> None:
 
 def _encoded(request: Request, service: Service, name: str, answer: Mapping[str, Any]) -> Answer:
     """An answer in the protocol of its service."""
-    if service.protocol == "query":
-        encoded = query_protocol.encode(service, name, answer, request.id)
-        return Answer(200, query_protocol.CONTENT_TYPE, encoded)
+    form = _FORMS.get(service.protocol)
+    if form is not None:
+        return Answer(200, query_protocol.CONTENT_TYPE, form.encode(service, name, answer, request.id))
     encoded = json_protocol.encode(answer, service.operations[name].output_shape)
     return Answer(200, json_protocol.CONTENT_TYPE, encoded)
 
@@ -358,7 +387,8 @@ def _action(service: Service, fields: Mapping[str, str]) -> str:
 def _told(request: Request, service: Service | None, error: RegistryError) -> Answer:
     """An error in the protocol that the request spoke."""
     if request.is_query:
-        status, body = query_protocol.encode_error(service, error, request.id)
+        form = query_protocol if service is None else _FORMS.get(service.protocol, query_protocol)
+        status, body = form.encode_error(service, error, request.id)
         return Answer(status, query_protocol.CONTENT_TYPE, body)
     return Answer(error.status, json_protocol.CONTENT_TYPE, json_protocol.encode_error(error))
 

@@ -26,7 +26,9 @@ from openecr.cli import (
     transfer,
     undelete,
     usage,
+    vpc,
     worker,
+    workload,
 )
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
@@ -63,6 +65,8 @@ app.add_typer(quota.app, name="quota")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(account.app, name="account")
 app.add_typer(keys.app, name="keys")
+app.add_typer(workload.app, name="workload")
+app.add_typer(vpc.app, name="vpc")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(oidc.app, name="oidc")
 

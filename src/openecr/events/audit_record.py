@@ -20,7 +20,7 @@ import orjson
 from openecr.db.callers import KeyOwner
 from openecr.errors import AccessDenied, IncompleteSignature, RegistryError
 from openecr.events import parameters
-from openecr.events.trail import DKR, LAYERS, Decided, Event, Refused, Trail
+from openecr.events.trail import API, DKR, LAYERS, Decided, Event, Refused, Trail
 from openecr.names import RegistryName
 
 VERSION = "1.08"
@@ -34,7 +34,8 @@ _MOST_FRAGMENTS = 4096
 
 def line_of(trail: Trail, event: Event) -> bytes:
     """What is kept of one event, a line of JSON: everything that ``whole`` cannot tell from the rest."""
-    pruned = parameters.of_dkr(event.parameters) if trail.plane == DKR else parameters.of_model(event.parameters)
+    is_modelled = trail.plane in (API, LAYERS)
+    pruned = parameters.of_model(event.parameters) if is_modelled else parameters.of_dkr(event.parameters)
     kept: dict[str, Any] = {
         "us": trail.instant_us(event),
         "request": trail.request_id,

@@ -80,6 +80,9 @@ def told_of(answer: Any) -> Any:
     digest = answer if isinstance(answer, Digest) else getattr(answer, "digest", None)
     if isinstance(digest, Digest):
         return digest
+    role_arn = getattr(answer, "role_arn", None)
+    if isinstance(role_arn, str):
+        return {"RoleArn": role_arn, "Credentials": {"AccessKeyId": getattr(answer, "access_key_id", None)}}
     return answer if isinstance(answer, Mapping | str) else None
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from openecr.db.callers import KeyOwner
 from openecr.names import RegistryName
 
-API, DKR, LAYERS = "api", "dkr", "layers"
+API, DKR, LAYERS, WORKLOADS = "api", "dkr", "layers", "workloads"
 """The planes, as records name them."""
 
 

@@ -4,8 +4,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from openecr.access import tokens
+from openecr.access.networks import Asked
 from openecr.access.tokens import NotCredentials, RegistryToken
-from openecr.addressing import Address
+from openecr.addressing import Arrival
 from openecr.asgi import Receive, Scope
 from openecr.call import OCI, Call, Origin, Waist, decision, without_permission
 from openecr.errors import (
@@ -44,19 +45,6 @@ _HANDLERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """What the application knows of a request before any plane looks at it."""
-
-    request_id: str
-    address: Address
-    headers: dict[bytes, bytes]
-    base_url: str
-    source_address: str
-    secure: bool
-    host: str
-
-
 @dataclass(slots=True)
 class DkrPlane:
     """Answers requests under ``/v2/``."""
@@ -86,9 +74,16 @@ class DkrPlane:
         return answer
 
     async def _answer(self, scope: Scope, receive: Receive, arrival: Arrival, trail: Trail) -> Answer:
+        address = arrival.address
+        way = await self.waist.deployment.way(
+            Asked(
+                arrival.source_address, arrival.listener, "ecr.dkr", address.registry.region, address.vpc_endpoint_id
+            ),
+            receive,
+        )
+        trail.vpc_endpoint_id = way.endpoint_id
         token = self._token(arrival.headers.get(b"authorization"))
         now_us = trail.now_us
-        address = arrival.address
         route = routes.read(address.path)
         trail.access_key_id = token.access_key_id
         tokens.require_unexpired(token, now_us - self._grace_us(route))
@@ -103,6 +98,11 @@ class DkrPlane:
             arrival.source_address,
             arrival.secure,
             trail.user_agent,
+            way.vpc_id,
+            way.endpoint_id,
+            way.policy,
+            way.source,
+            way.in_vpc,
             trail=trail,
         )
         if route is None:

@@ -12,6 +12,7 @@ from botocore import xform_name
 from openecr import errors
 from openecr.aws import model
 from openecr.call import Operation
+from openecr.services.ec2.operations import OPERATIONS as EC2_OPERATIONS
 from openecr.services.ecr.operations import OPERATIONS as ECR_OPERATIONS
 from openecr.services.iam.operations import OPERATIONS as IAM_OPERATIONS
 from openecr.services.kms.operations import OPERATIONS as KMS_OPERATIONS
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tests.unit.aws.conftest import Api
 
 HANDLERS: dict[str, dict[str, Operation]] = {
+    "ec2": EC2_OPERATIONS,
     "ecr": ECR_OPERATIONS,
     "iam": IAM_OPERATIONS,
     "sts": STS_OPERATIONS,

@@ -94,7 +94,7 @@ CREATE TABLE deployment (
     name TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT;
-INSERT INTO "deployment" VALUES('oldest_reader','6');
+INSERT INTO "deployment" VALUES('oldest_reader','7');
 INSERT INTO "deployment" VALUES('created_us','1795479180317724');
 INSERT INTO "deployment" VALUES('clock','true');
 INSERT INTO "deployment" VALUES('kms_keys_adopted','1795479180317724');
@@ -417,6 +417,16 @@ CREATE TABLE upload_segment (
     PRIMARY KEY (upload_key, offset_bytes)
 ) STRICT;
 INSERT INTO "upload_segment" VALUES(8,0,10);
+CREATE TABLE vpc (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    vpc_id TEXT NOT NULL UNIQUE,
+    account_id TEXT NOT NULL,
+    region TEXT NOT NULL,
+    -- JSON: networks, listeners, subnets, security groups, route tables, endpoints (access/vpcs.py).
+    document TEXT NOT NULL,
+    created_us INTEGER NOT NULL
+) STRICT;
+INSERT INTO "vpc" VALUES(1,'vpc-12345678','123456789012','us-east-1','{"vpc_id":"vpc-12345678","account_id":"123456789012","region":"us-east-1","cidrs":["10.0.0.0/16"],"counts":true,"listeners":[],"public_access":true,"subnets":[{"subnet_id":"subnet-11112222","cidr":"10.0.1.0/24","zone":"us-east-1a","route_table_id":null,"association_id":null,"tags":{}}],"groups":[{"group_id":"sg-80bacbb1b050febe8","name":"default","description":"default VPC security group","rules":[{"rule_id":"sgr-9a71e90fd04eb62ec","protocol":"-1","from_port":-1,"to_port":-1,"cidr":"10.0.0.0/16","description":""}],"tags":{}}],"route_tables":[{"route_table_id":"rtb-bd382706277469242","main_association_id":"rtbassoc-be205b6c02101d5ef","tags":{}}],"endpoints":[{"endpoint_id":"vpce-0123456789abcdef0","service":"ecr.dkr","created_us":1795479180317724,"policy":null,"private_dns":true,"subnet_ids":["subnet-11112222"],"group_ids":["sg-80bacbb1b050febe8"],"route_table_ids":[],"client_token":"","tags":{}}],"tags":{}}',1795479180317724);
 CREATE INDEX access_key_principal ON access_key (principal_key);
 CREATE INDEX blob_registry ON blob (registry_key);
 CREATE INDEX blob_unheld ON blob (unheld_us) WHERE unheld_us IS NOT NULL;
@@ -462,6 +472,7 @@ CREATE INDEX attached_policy_key ON attached_policy (policy_key);
 CREATE INDEX principal_boundary ON principal (boundary_arn) WHERE boundary_arn IS NOT NULL;
 CREATE INDEX session_principal ON session (principal_key, id);
 CREATE INDEX session_kept ON session (kept_until_us);
+CREATE INDEX vpc_owner ON vpc (account_id, region, vpc_id);
 CREATE INDEX audit_segment_last ON audit_segment (last_us, id);
 CREATE INDEX audit_write_at ON audit_write (event_us, id);
 CREATE INDEX audit_server_seen ON audit_server (seen_us);
@@ -479,5 +490,6 @@ INSERT INTO "sqlite_sequence" VALUES('layer',7);
 INSERT INTO "sqlite_sequence" VALUES('image',4);
 INSERT INTO "sqlite_sequence" VALUES('trash',2);
 INSERT INTO "sqlite_sequence" VALUES('kms_key',1);
+INSERT INTO "sqlite_sequence" VALUES('vpc',1);
 COMMIT;
-PRAGMA user_version = 7;
+PRAGMA user_version = 8;

@@ -17,7 +17,7 @@ from openecr.access.policies.validation import VERSIONS, as_list, checked_condit
 
 __all__ = ["Effect", "Policy", "PolicyInvalid", "PolicyKind", "Position", "Statement", "compiled", "parse"]
 
-_MOST_ACTIONS = 512
+_MOST_ACTIONS = 128
 _NO_CONTEXT = Reading({})
 
 
@@ -37,17 +37,17 @@ class Statement:
     effect: Effect
     start: Position
     end: Position
-    actions: Patterns
+    actions: Patterns = field(repr=False)
     """In lower case, as actions are compared."""
     not_actions: bool
     """Whether the statement takes all other actions: NotAction."""
-    resources: Patterns | None
+    resources: Patterns | None = field(repr=False)
     """None where the policy is attached to the resource that it speaks of."""
     not_resources: bool
-    principals: Principals | None
+    principals: Principals | None = field(repr=False)
     """None where the policy is attached to the principal that it speaks of."""
-    conditions: tuple[Condition, ...]
-    source: str = ""
+    conditions: tuple[Condition, ...] = field(repr=False)
+    source: str = field(default="", repr=False)
     """The statement as JSON, for explanations and audit records."""
 
     @property
@@ -79,7 +79,7 @@ class Policy:
 
     kind: PolicyKind
     version: str
-    statements: tuple[Statement, ...]
+    statements: tuple[Statement, ...] = field(repr=False)
     depends_on: frozenset[str]
     """The condition keys, lower case, that its conditions and variables read."""
     _by_action: dict[str, tuple[Statement, ...]] = field(default_factory=dict, repr=False)
@@ -117,7 +117,7 @@ def parse(text: str, kind: PolicyKind) -> Policy:
     return Policy(kind, version, compiled_ones, depends_on)
 
 
-@lru_cache(1024)
+@lru_cache(512)
 def compiled(text: str, kind: PolicyKind) -> Policy:
     """The same for a text that was accepted before; recent answers are kept.
 

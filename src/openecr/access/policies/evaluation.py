@@ -6,7 +6,8 @@ Sources: IAM User Guide, "How AWS enforcement code logic evaluates requests to a
 ECR User Guide, "Private registry permissions" for what the scope of a registry policy means.
 
 Of several policies that deny, AWS names one and does not document which; openecr names the outermost: endpoint,
-boundary, session, resource, identity. Across accounts a resource's policy that allows nothing comes first.
+boundary, session, resource, identity. Across accounts a resource's policy that allows nothing is named once nothing
+else is lacking.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -183,8 +184,10 @@ def _judge(
         needed.remove(Layer.BOUNDARY)
     if policies.session is None and Layer.SESSION in needed:
         needed.remove(Layer.SESSION)
-    allowing = {match.layer for match in allows}
-    return needed, [each for each in needed if each not in allowing]
+    # The resource's is named last: who is not allowed by its own account must not learn what a repository's policy
+    # says, or that there is one.
+    lacking = [each for each in needed if not any(match.layer is each for match in allows)]
+    return needed, sorted(lacking, key=lambda each: each is Layer.RESOURCE)
 
 
 _OF_IDENTITY = (Layer.IDENTITY, Layer.BOUNDARY, Layer.SESSION)

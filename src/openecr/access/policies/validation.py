@@ -166,7 +166,7 @@ def _check_resource(resource: str, place: str) -> None:
     if resource == "*":
         return
     segments = resource.split(":", 5)
-    if segments[0] != "arn" or (len(segments) < 6 and not (len(segments) > 2 and resource.endswith("*"))):
+    if segments[0] != "arn" or len(segments) < 3 or (len(segments) < 6 and "*" not in resource):
         raise PolicyInvalid(f'Resource {resource[:200]} must be in ARN format or "*".', place)
     if "*" in segments[2] or "?" in segments[2]:
         raise PolicyInvalid("Resource vendor must be fully qualified and cannot contain regexes.", place)

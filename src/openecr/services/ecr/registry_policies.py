@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from openecr.access.policies.document import PolicyInvalid, PolicyKind, parse
+from openecr.access.policies.document import PolicyInvalid, PolicyKind, compiled, parse
+from openecr.access.policies.evaluation import NamedPolicy
 from openecr.access.policies.rendering import pretty
 from openecr.call import Call, no_resource, operation
 from openecr.db import registries, resource_policies
@@ -14,8 +15,9 @@ from openecr.services.ecr.policy_principals import PrincipalMissing
 
 @operation("PutRegistryPolicy", writes=True, resources=no_resource)
 def put_registry_policy(call: Call, *, policy_text: str) -> dict[str, Any]:
-    """Put a policy in place of the one before."""
+    """Put a policy in place of the one before; none that would keep its caller from putting the next."""
     stored = _accepted(call, policy_text)
+    _require_way_back(call, stored)
     registry_key = registries.require_key(call.db, call.registry(), call.now_us)
     registries.set_policy(call.db, registry_key, stored)
     resource_policies.forget_registry(call.db, call.registry())
@@ -59,6 +61,16 @@ def _require_own(call: Call, text: str) -> None:
             parts = arn.split(":", 5)
             if arn != "*" and (len(parts) != 6 or parts[2] != "ecr" or parts[4] != call.registry().account_id):
                 raise PolicyInvalid(f"Resource {arn} is not in the registry {call.registry().account_id}")
+
+
+def _require_way_back(call: Call, stored: str) -> None:
+    """There is no ``force`` here: a denial of ``ecr:*`` on ``*`` to everyone would be for ever."""
+    policy = NamedPolicy("the registry's policy", compiled(stored, PolicyKind.REGISTRY))
+    if call.verdict("ecr:PutRegistryPolicy", "*", trust=policy).explicit:
+        raise InvalidParameter(
+            parameter="PolicyText",
+            constraint="The policy would prevent you from setting another policy in the future",
+        )
 
 
 def _require_policy(call: Call) -> str:
