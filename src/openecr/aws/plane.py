@@ -283,7 +283,7 @@ class ApiPlane:
         handler = self._handler(service, name)
         shape = service.operations[name].input_shape
         values = form.decode(fields, shape) if form is not None else json_protocol.decode(body.content, shape)
-        trail.begin(service.name, name, values)
+        trail.begin(service.name, name, values, model.sensitive_members(service.name, name))
         validate.check(service, name, values)
         spelled = model.arguments_of(shape)
         return name, handler, {spelled[member]: value for member, value in values.items()}

@@ -35,7 +35,7 @@ _MOST_FRAGMENTS = 4096
 def line_of(trail: Trail, event: Event) -> bytes:
     """What is kept of one event, a line of JSON: everything that ``whole`` cannot tell from the rest."""
     is_modelled = trail.plane in (API, LAYERS)
-    pruned = parameters.of_model(event.parameters) if is_modelled else parameters.of_dkr(event.parameters)
+    pruned = parameters.of_model(event.parameters, event.hidden) if is_modelled else parameters.of_dkr(event.parameters)
     kept: dict[str, Any] = {
         "us": trail.instant_us(event),
         "request": trail.request_id,
@@ -267,7 +267,7 @@ def _answered(trail: Trail, event: Event) -> Any:
         return None if is_read_only(event.name) else parameters.answered_on_dkr(event.name, answer, event.parameters)
     if not isinstance(answer, Mapping) or (is_read_only(event.name) and "Credentials" not in answer):
         return None
-    return parameters.of_model(answer).members or None
+    return parameters.of_model(answer, event.hidden).members or None
 
 
 def _decision(event: Event) -> Any:

@@ -37,6 +37,7 @@ class Pruned:
 
     members: dict[str, Any] = field(default_factory=dict)
     secrets: list[str] = field(default_factory=list)
+    hidden: frozenset[str] = frozenset()
 
     def without_secrets(self, text: str) -> str:
         """A text with the hidden values taken out: errors repeat what they refuse."""
@@ -45,9 +46,13 @@ class Pruned:
         return text
 
 
-def of_model(members: Mapping[str, Any]) -> Pruned:
-    """A request or an answer in a service model's members; names begin in lower case, as CloudTrail's do."""
-    pruned = Pruned()
+def of_model(members: Mapping[str, Any], hidden: frozenset[str] = frozenset()) -> Pruned:
+    """A request or an answer in a service model's members; names begin in lower case, as CloudTrail's do.
+
+    Args:
+        hidden: members that the model calls sensitive.
+    """
+    pruned = Pruned(hidden=hidden)
     pruned.members = _structure(members, pruned, 0)
     return pruned
 
@@ -105,7 +110,7 @@ def _structure(members: Mapping[str, Any], pruned: Pruned, depth: int) -> dict[s
         spelled = _spelled(name)
         if value is None or spelled in _LEFT_OUT:
             continue
-        if _is_secret(spelled):
+        if name in pruned.hidden or _is_secret(spelled):
             if isinstance(value, str):
                 pruned.secrets.append(value)
             found[spelled] = HIDDEN

@@ -71,6 +71,8 @@ class Event:
     name: str
     parameters: Mapping[str, Any]
     """On the api plane the model's members; on the dkr plane the decision's arguments."""
+    hidden: frozenset[str] = frozenset()
+    """Members that the model calls sensitive."""
     action: str = ""
     """The IAM action that was asked of the evaluator."""
     resources: Sequence[str] = ()
@@ -104,9 +106,11 @@ class Trail:
     """The operation of an api-plane request."""
     events: list[Event] = field(default_factory=list)
 
-    def begin(self, service: str, name: str, parameters: Mapping[str, Any]) -> None:
+    def begin(
+        self, service: str, name: str, parameters: Mapping[str, Any], hidden: frozenset[str] = frozenset()
+    ) -> None:
         """Whatever the request does is this operation; said again, with more of its parameters."""
-        self.only = Event(service, name, parameters)
+        self.only = Event(service, name, parameters, hidden=hidden)
         self.events = [self.only]
 
     def answered(self, answer: Any) -> None:
