@@ -15,6 +15,8 @@ from tests.registry_client import RegistryClient, digest_of
 from tests.running import OTHER_ACCOUNT, Server
 
 PULL = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability")
+READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
+NOTHING_OF_ECR = "arn:aws:iam::aws:policy/AmazonElasticContainerRegistryPublicFullAccess"
 ALL = "arn:aws:iam::aws:policy/AdministratorAccess"
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
@@ -330,6 +332,13 @@ class TestStaleness:
             (iam.remove_user_from_group, {**user, "GroupName": group}, False),
             (iam.add_user_to_group, {**user, "GroupName": group}, True),
             (iam.delete_group_policy, {"GroupName": group, "PolicyName": "x"}, False),
+            # A policy that weighs as a boundary alone.
+            (iam.put_user_policy, {**user, "PolicyName": "all", "PolicyDocument": policy("*")}, True),
+            (iam.set_default_policy_version, {"PolicyArn": owned, "VersionId": "v2"}, False),
+            (iam.create_policy_version, {"PolicyArn": owned, "PolicyDocument": pulls, "SetAsDefault": True}, True),
+            (iam.put_user_permissions_boundary, {**user, "PermissionsBoundary": READ_ONLY}, True),
+            (iam.put_user_permissions_boundary, {**user, "PermissionsBoundary": NOTHING_OF_ECR}, False),
+            (iam.delete_user_permissions_boundary, user, True),
         ]
         assert not may()
         for number, (change, arguments, expected) in enumerate(steps):
