@@ -1,9 +1,14 @@
 """What was taken away through one server is gone on every server when the answer comes."""
 
+import base64
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import uuid4
+
+import boto3
+import pytest
 
 from tests.api.support import push
 from tests.many.deployment import Deployment
@@ -11,14 +16,16 @@ from tests.registry_client import RegistryClient
 from tests.waiting import wait_until
 
 ROUNDS = 6
+PULL_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
 
 
 class Hammer:
     """Pulls the same thing again and again, and notes when each pull that found it began."""
 
-    def __init__(self, client: RegistryClient, path: str) -> None:
+    def __init__(self, client: RegistryClient, path: str, missing: int = 404) -> None:
         self._client = client
         self._path = path
+        self._missing = missing
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._pull)
         self.found_at: list[float] = []
@@ -30,7 +37,7 @@ class Hammer:
             began = time.monotonic()
             status = self._client.request("GET", self._path).status
             (self.found_at if status == 200 else self.missed_at).append(began)
-            if status not in (200, 404):
+            if status not in (200, self._missing):
                 self.strange.append(status)
 
     def __enter__(self) -> "Hammer":
@@ -48,11 +55,16 @@ def served_after(hammers: list[Hammer], instant: float) -> list[float]:
 
 
 @contextmanager
-def hammered(many: Deployment, path: str) -> Iterator[list[Hammer]]:
-    """Two servers pulled from while the body runs, warm when it begins and for a while after it ends."""
-    password = many.servers[0].password()
+def hammered(many: Deployment, path: str, *, password: str | None = None, missing: int = 404) -> Iterator[list[Hammer]]:
+    """Two servers pulled from while the body runs, warm when it begins and for a while after it ends.
+
+    Args:
+        password: of who pulls; the administrator's by default.
+        missing: the status where what is pulled is not there any more, or may not be pulled.
+    """
+    password = password or many.servers[0].password()
     clients = [many.docker_at(server, password) for server in many.servers[:2]]
-    with Hammer(clients[0], path) as first, Hammer(clients[1], path) as second:
+    with Hammer(clients[0], path, missing) as first, Hammer(clients[1], path, missing) as second:
         hammers = [first, second]
         wait_until(lambda: all(len(hammer.found_at) > 20 for hammer in hammers), "the pullers get on")
         yield hammers
@@ -83,6 +95,41 @@ def test_no_server_serves_an_image_of_a_repository_after_that_was_deleted(
     with hammered(many, f"/v2/{repository}/manifests/{image.digest}") as hammers:
         many.servers[2].client("ecr").delete_repository(repositoryName=repository, force=True)
         answered = time.monotonic()
+    assert served_after(hammers, answered) == []
+
+
+def puller(many: Deployment, name: str) -> tuple[dict[str, str], str]:
+    """A new user that may pull, by an attached policy: its key, and the registry password that the key asked for."""
+    iam = many.servers[2].client("iam")
+    iam.create_user(UserName=name)
+    iam.attach_user_policy(UserName=name, PolicyArn=PULL_ONLY)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    ecr = boto3.client(
+        "ecr",
+        region_name="us-east-1",
+        endpoint_url=many.servers[0].url,
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+    token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    return key, base64.b64decode(token).decode().removeprefix("AWS:")
+
+
+@pytest.mark.parametrize("taken", ["key", "policy"])
+def test_no_server_serves_whom_it_may_not_once_that_was_answered(
+    many: Deployment, docker: RegistryClient, repository: str, taken: str
+) -> None:
+    push(docker, repository, "image", "t")
+    iam, name = many.servers[2].client("iam"), f"puller-{uuid4()}"
+    key, password = puller(many, name)
+
+    with hammered(many, f"/v2/{repository}/manifests/t", password=password, missing=403) as hammers:
+        if taken == "key":
+            iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+        else:
+            iam.detach_user_policy(UserName=name, PolicyArn=PULL_ONLY)
+        answered = time.monotonic()
+
     assert served_after(hammers, answered) == []
 
 
