@@ -1,6 +1,7 @@
 """What was taken away through one server is gone on every server when the answer comes."""
 
 import base64
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from tests.api.support import push
 from tests.many.deployment import Deployment
 from tests.registry_client import RegistryClient
+from tests.running import DEFAULT_ACCOUNT
 from tests.waiting import wait_until
 
 ROUNDS = 6
@@ -22,10 +24,9 @@ PULL_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
 class Hammer:
     """Pulls the same thing again and again, and notes when each pull that found it began."""
 
-    def __init__(self, client: RegistryClient, path: str, missing: int = 404) -> None:
+    def __init__(self, client: RegistryClient, path: str) -> None:
         self._client = client
         self._path = path
-        self._missing = missing
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._pull)
         self.found_at: list[float] = []
@@ -37,7 +38,7 @@ class Hammer:
             began = time.monotonic()
             status = self._client.request("GET", self._path).status
             (self.found_at if status == 200 else self.missed_at).append(began)
-            if status not in (200, self._missing):
+            if status not in (200, 403, 404):
                 self.strange.append(status)
 
     def __enter__(self) -> "Hammer":
@@ -55,16 +56,15 @@ def served_after(hammers: list[Hammer], instant: float) -> list[float]:
 
 
 @contextmanager
-def hammered(many: Deployment, path: str, *, password: str | None = None, missing: int = 404) -> Iterator[list[Hammer]]:
+def hammered(many: Deployment, path: str, *, password: str | None = None) -> Iterator[list[Hammer]]:
     """Two servers pulled from while the body runs, warm when it begins and for a while after it ends.
 
     Args:
         password: of who pulls; the administrator's by default.
-        missing: the status where what is pulled is not there any more, or may not be pulled.
     """
     password = password or many.servers[0].password()
     clients = [many.docker_at(server, password) for server in many.servers[:2]]
-    with Hammer(clients[0], path, missing) as first, Hammer(clients[1], path, missing) as second:
+    with Hammer(clients[0], path) as first, Hammer(clients[1], path) as second:
         hammers = [first, second]
         wait_until(lambda: all(len(hammer.found_at) > 20 for hammer in hammers), "the pullers get on")
         yield hammers
@@ -123,7 +123,7 @@ def test_no_server_serves_whom_it_may_not_once_that_was_answered(
     iam, name = many.servers[2].client("iam"), f"puller-{uuid4()}"
     key, password = puller(many, name)
 
-    with hammered(many, f"/v2/{repository}/manifests/t", password=password, missing=403) as hammers:
+    with hammered(many, f"/v2/{repository}/manifests/t", password=password) as hammers:
         if taken == "key":
             iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
         else:
@@ -156,3 +156,41 @@ def test_a_tag_moved_through_one_server_is_moved_on_all_when_that_is_answered(
         image = push(docker, repository, f"image {number}", "moving")
         pulled = {client.request("GET", f"/v2/{repository}/manifests/moving").body for client in clients}
         assert pulled == {image.manifest}
+
+
+def test_no_server_serves_what_a_policy_forbids_once_that_is_answered(
+    many: Deployment, docker: RegistryClient, repository: str
+) -> None:
+    image = push(docker, repository, "image", "t")
+    ecr = many.servers[2].client("ecr")
+    arn = f"arn:aws:ecr:us-east-1:{DEFAULT_ACCOUNT}:repository/{repository}"
+    forbidden = {"Effect": "Deny", "Principal": "*", "Action": "ecr:BatchGetImage"}
+
+    def forbid(**more: str) -> str:
+        return json.dumps({"Version": "2012-10-17", "Statement": [forbidden | more]})
+
+    path = f"/v2/{repository}/manifests/{image.digest}"
+    with hammered(many, path) as hammers:
+        ecr.set_repository_policy(repositoryName=repository, policyText=forbid())
+        answered = time.monotonic()
+    assert served_after(hammers, answered) == []
+    ecr.delete_repository_policy(repositoryName=repository)
+
+    try:
+        with hammered(many, path) as hammers:
+            ecr.put_registry_policy(policyText=forbid(Resource=arn))
+            answered = time.monotonic()
+        assert served_after(hammers, answered) == []
+    finally:
+        ecr.delete_registry_policy()
+
+    ecr.put_account_setting(name="REGISTRY_POLICY_SCOPE", value="V1")
+    try:
+        ecr.put_registry_policy(policyText=forbid(Resource=arn))
+        with hammered(many, path) as hammers:
+            ecr.put_account_setting(name="REGISTRY_POLICY_SCOPE", value="V2")
+            answered = time.monotonic()
+        assert served_after(hammers, answered) == []
+    finally:
+        ecr.put_account_setting(name="REGISTRY_POLICY_SCOPE", value="V2")
+        ecr.delete_registry_policy()
