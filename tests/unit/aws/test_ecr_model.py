@@ -167,7 +167,8 @@ def test_a_handler_takes_the_models_members(service: str, name: str) -> None:
     assert declared == modelled
 
 
-@pytest.mark.parametrize(("service", "name"), BUILT)
+# EC2's model declares no errors at all.
+@pytest.mark.parametrize(("service", "name"), [built for built in BUILT if built[0] != "ec2"])
 def test_a_handler_raises_what_its_model_declares(service: str, name: str) -> None:
     declared = {shape.name for shape in model.load(service).operations[name].error_shapes}
     codes = {getattr(errors, raised).code for raised in _raised_by(HANDLERS[service][name])}
