@@ -1,22 +1,18 @@
-"""Users, roles and providers that tests put into a server's database, and clients with their credentials."""
+"""Users, roles and providers of a server, made as its administrators make them, and clients with their credentials."""
 
 import base64
 import json
-import os
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
 
-from openecr.access.credentials import ROLE_ID, USER_ID, AccessKey, fresh_version, new_access_key, unique_id
-from openecr.db import callers, identities
-from openecr.db.connection import Connection
-from openecr.keyring import load_root_keys, open_keyring
+from openecr.access.credentials import AccessKey
 from tests.running import DEFAULT_ACCOUNT, Server
-
-_NOW_US = 1_700_000_000_000_000
 
 
 def statement(*actions: str, effect: str = "Allow", **more: Any) -> dict[str, Any]:
@@ -35,27 +31,21 @@ def trusts(principal: Any, *actions: str, **more: Any) -> str:
     return policy(statement(*(actions or ("sts:AssumeRole",)), Principal=element, **more))
 
 
-def _insert(db: Connection, account_id: str, kind: str, name: str, path: str = "/") -> int:
-    account = db.row("SELECT id FROM account WHERE account_id = :account_id", account_id=account_id)
-    assert account is not None
-    prefix = ROLE_ID if kind == identities.ROLE else USER_ID
-    key = identities.insert(
-        db,
-        account[0],
-        kind=kind,
-        name=name,
-        path=path,
-        unique_id=unique_id(prefix),
-        version=fresh_version(),
-        now_us=_NOW_US,
+@cache
+def _iam_at(data_dir: Path, url: str, account_id: str, variables: tuple[tuple[str, str], ...]) -> Any:
+    """IAM as the account's administrator calls it; kept, for it takes a command to know the key."""
+    there = Server(data_dir, 0, variables=dict(variables)).environment(account_id)
+    return boto3.client(
+        "iam",
+        region_name="us-east-1",
+        endpoint_url=url,
+        aws_access_key_id=there["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=there["AWS_SECRET_ACCESS_KEY"],
     )
-    assert key is not None, f"there is a {kind} {name} already"
-    return key
 
 
-def _put_policy(db: Connection, key: int, document: str | None) -> None:
-    if document is not None:
-        db.run("INSERT INTO inline_policy VALUES (:key, 'test', :document)", key=key, document=document)
+def _iam(server: Server, account_id: str) -> Any:
+    return _iam_at(server.data_dir, server.url, account_id, tuple(server.variables.items()))
 
 
 def make_role(
@@ -69,46 +59,29 @@ def make_role(
     path: str = "/",
 ) -> str:
     """A role; its ARN."""
-
-    def make(db: Connection) -> None:
-        key = _insert(db, account_id, identities.ROLE, name, path)
-        db.run(
-            "UPDATE principal SET trust_policy = :trust, session_seconds = :seconds WHERE id = :key",
-            trust=trust,
-            seconds=session_seconds,
-            key=key,
-        )
-        _put_policy(db, key, allowed)
-
-    server.write(make)
-    return f"arn:aws:iam::{account_id}:role{path}{name}"
+    iam = _iam(server, account_id)
+    made = iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=trust, MaxSessionDuration=session_seconds)
+    if allowed is not None:
+        iam.put_role_policy(RoleName=name, PolicyName="test", PolicyDocument=allowed)
+    return str(made["Role"]["Arn"])
 
 
 def make_user(server: Server, name: str, *, allowed: str | None = None, account_id: str = DEFAULT_ACCOUNT) -> AccessKey:
-    """A user with an access key."""
-    made = new_access_key()
-
-    def make(db: Connection) -> None:
-        key = _insert(db, account_id, identities.USER, name)
-        _put_policy(db, key, allowed)
-        keyring = open_keyring(db, *load_root_keys(server.data_dir, os.environ, create=False))
-        sealed = keyring.seal(made.secret_access_key.encode(), context=made.access_key_id)
-        identities.insert_access_key(db, key, access_key_id=made.access_key_id, sealed_secret=sealed, now_us=_NOW_US)
-
-    server.write(make)
-    return made
+    """A user with an access key; its rights in a managed policy where they are too long for one of its own."""
+    iam = _iam(server, account_id)
+    iam.create_user(UserName=name)
+    if allowed is not None and len(allowed) > 2048:
+        managed = iam.create_policy(PolicyName=name, PolicyDocument=allowed)["Policy"]["Arn"]
+        iam.attach_user_policy(UserName=name, PolicyArn=managed)
+    elif allowed is not None:
+        iam.put_user_policy(UserName=name, PolicyName="test", PolicyDocument=allowed)
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    return AccessKey(made["AccessKeyId"], made["SecretAccessKey"])
 
 
 def set_trust(server: Server, name: str, trust: str, account_id: str = DEFAULT_ACCOUNT) -> None:
     """Change whom a role trusts."""
-
-    def change(db: Connection) -> None:
-        found = identities.find_by_name(db, account_id, identities.ROLE, name)
-        assert found is not None
-        db.run("UPDATE principal SET trust_policy = :trust WHERE id = :key", trust=trust, key=found.key)
-        callers.changed(db, version=fresh_version(), principal_key=found.key)
-
-    server.write(change)
+    _iam(server, account_id).update_assume_role_policy(RoleName=name, PolicyDocument=trust)
 
 
 def trust_issuer(
@@ -120,15 +93,10 @@ def trust_issuer(
     account_id: str = DEFAULT_ACCOUNT,
 ) -> str:
     """Register an issuer, by its address without a scheme; the provider's ARN."""
-    server.execute(
-        "INSERT INTO oidc_provider (account_key, url, client_ids, thumbprints, given_keys, created_us)"
-        " SELECT id, :url, :client_ids, '[]', :given_keys, 1 FROM account WHERE account_id = :account_id",
-        url=url,
-        client_ids=json.dumps(list(client_ids)),
-        given_keys=given_keys,
-        account_id=account_id,
-    )
-    return f"arn:aws:iam::{account_id}:oidc-provider/{url}"
+    made = _iam(server, account_id).create_open_id_connect_provider(Url=f"https://{url}", ClientIDList=list(client_ids))
+    if given_keys is not None:
+        server.execute("UPDATE oidc_provider SET given_keys = :keys WHERE url = :url", keys=given_keys, url=url)
+    return str(made["OpenIDConnectProviderArn"])
 
 
 def client(

@@ -150,6 +150,24 @@ class AccessDenied(RegistryError):
     template = "User: {principal} is not authorized to perform: {action} on resource: {resource} {reason}"
 
 
+class NotReachable(RegistryError):
+    """No way of the source's VPC leads here, and the deployment explains instead of staying silent."""
+
+    code = "AccessDeniedException"
+    status = 403
+    oci = ("DENIED", 403)
+    template = "On AWS this request would get no answer: {reason}"
+
+
+class Unanswered(RegistryError):
+    """The same where it stays silent: what ends the connection after the time."""
+
+    code = "RequestTimeoutException"
+    status = 504
+    oci = ("UNAVAILABLE", 504)
+    template = "The request got no answer in time"
+
+
 class AssumptionDenied(AccessDenied):
     """A role may not be assumed, or its session not be tagged: AWS says neither why, nor if there is a role."""
 
@@ -224,6 +242,20 @@ class ValidationFailed(RegistryError):
 
     code = "ValidationException"
     oci = ("UNSUPPORTED", 405)
+
+
+class MissingParameter(RegistryError):
+    """EC2's way to refuse a request without a member that it needs."""
+
+    code = "MissingParameter"
+    template = "The request must contain the parameter {parameter}"
+
+
+class InvalidParameterValue(RegistryError):
+    """EC2's way to refuse a member's value."""
+
+    code = "InvalidParameterValue"
+    template = "Value ({value}) for parameter {parameter} is invalid. {constraint}"
 
 
 class InvalidTag(RegistryError):
@@ -637,6 +669,13 @@ class InvalidInput(RegistryError):
     """A parameter that fits its shape and means nothing here."""
 
     code = "InvalidInputException"
+
+
+class PolicyNotAttachable(RegistryError):
+    """A policy that only a service-linked role has."""
+
+    code = "PolicyNotAttachableException"
+    template = "Cannot attach a Service Role Policy to a customer role."
 
 
 class UnmodifiableEntity(RegistryError):

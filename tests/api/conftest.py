@@ -25,6 +25,12 @@ def kms(server: Server) -> Any:
 
 
 @pytest.fixture(scope="session")
+def ec2(server: Server) -> Any:
+    """EC2 of the default account."""
+    return server.client("ec2")
+
+
+@pytest.fixture(scope="session")
 def iam(server: Server) -> Any:
     """IAM of the default account."""
     return server.client("iam")

@@ -134,3 +134,35 @@ def test_the_summary_counts_what_the_account_has(iam: Any, name: str) -> None:
 
     assert {key for key in after if after[key] != before[key]} == {"Users", "Roles"}
     assert after["AccessKeysPerUserQuota"] == 2
+
+
+def test_a_service_linked_role_is_its_services_alone(iam: Any, name: str) -> None:
+    service, role = "replication.ecr.amazonaws.com", "AWSServiceRoleForECRReplication"
+    made = iam.create_service_linked_role(AWSServiceName=service)["Role"]
+    assert made["Arn"] == f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{service}/{role}"
+    (attached,) = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+    assert attached["PolicyName"] == "ECRReplicationServiceRolePolicy"
+
+    assert refusal_of(iam.create_service_linked_role, AWSServiceName=service) == (
+        400,
+        "InvalidInput",
+        f"Service role name {role} has been taken in this account, please try a different suffix.",
+    )
+    protected = (
+        400,
+        "UnmodifiableEntity",
+        f"Cannot perform the operation on the protected role '{role}' - this role is only modifiable by AWS",
+    )
+    assert refusal_of(iam.delete_role, RoleName=role) == protected
+    assert refusal_of(iam.detach_role_policy, RoleName=role, PolicyArn=attached["PolicyArn"]) == protected
+    assert refusal_of(iam.update_assume_role_policy, RoleName=role, PolicyDocument=trust(OWN_ACCOUNT)) == protected
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(OWN_ACCOUNT))
+    assert refusal_of(iam.attach_role_policy, RoleName=name, PolicyArn=attached["PolicyArn"]) == (
+        400,
+        "PolicyNotAttachable",
+        "Cannot attach a Service Role Policy to a customer role.",
+    )
+    task = iam.delete_service_linked_role(RoleName=role)["DeletionTaskId"]
+    assert iam.get_service_linked_role_deletion_status(DeletionTaskId=task)["Status"] == "SUCCEEDED"
+    assert refusal_of(iam.get_role, RoleName=role)[1] == "NoSuchEntity"
+    assert refusal_of(iam.delete_service_linked_role, RoleName=name)[1] == "NoSuchEntity"

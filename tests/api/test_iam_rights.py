@@ -247,3 +247,22 @@ def test_tags_of_a_new_user_need_the_right_to_tag(person: Person) -> None:
     refused = refusal_of(own.create_user, UserName=made, Tags=tags)
     assert refused == denied(person, "iam:TagUser", f"arn:aws:iam::{ACCOUNT}:user/{made}")
     own.create_user(UserName=made)
+
+
+def test_the_organization_of_an_account_is_known_at_once(server: Server, person: Person, repository: str) -> None:
+    organization = "o-abc1234567"
+    person.may("ecr:DescribeRepositories", Condition={"StringEquals": {"aws:PrincipalOrgID": organization}})
+    ecr = person.client("ecr")
+    assert is_denied(ecr.describe_repositories)
+
+    server.command("account", "set-organization", ACCOUNT, organization)
+    assert ecr.describe_repositories(repositoryNames=[repository])
+    listed = server.command("account", "list").stdout.splitlines()
+    assert [line.split()[-1] for line in listed if line.startswith(ACCOUNT)] == [organization]
+
+    server.command("account", "set-organization", ACCOUNT, "none")
+    assert is_denied(ecr.describe_repositories)
+    wrong = server.command("account", "set-organization", ACCOUNT, "mine", check=False)
+    assert (wrong.returncode != 0, "o-abc1234567" in wrong.stderr) == (True, True)
+    absent = server.command("account", "set-organization", "0" * 12, organization, check=False)
+    assert "there is no account 000000000000" in absent.stderr

@@ -488,6 +488,17 @@ def test_a_user_gets_a_session_of_its_own_whatever_its_policies_say(server: Serv
     assert refusal(client(server, "ecr", credentials).describe_repositories)[1] == "AccessDeniedException"
 
 
+def test_a_users_session_is_not_for_iam(server: Server, sts: Any) -> None:
+    credentials = sts.get_session_token()["Credentials"]
+
+    assert refusal(client(server, "iam", credentials).list_users) == (
+        403,
+        "InvalidClientTokenId",
+        "The security token included in the request is invalid.",
+    )
+    assert client(server, "ecr", credentials).describe_repositories()
+
+
 def test_a_roles_session_gets_no_other(server: Server, sts: Any, name: str) -> None:
     role = make_role(server, name, trust=trusts(ADMINISTRATOR), allowed=EVERYTHING)
 

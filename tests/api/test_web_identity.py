@@ -191,6 +191,30 @@ def test_tags_and_source_identity_of_a_token_need_the_roles_trust(
     assert client(server, "ecr", answer["Credentials"]).create_repository(repositoryName=f"{name}/web")
 
 
+def test_a_provider_that_was_deleted_vouches_for_nobody(server: Server, sts: Any, name: str) -> None:
+    issuer = Issuer(f"https://{name}.example")
+    provider = trust_issuer(server, issuer.name, client_ids=[AUDIENCE], given_keys=issuer.published)
+    role = make_role(server, name, trust=trusts({"Federated": provider}, ACTION), allowed=PULL)
+    assert assume(sts, role, issuer.token())["Credentials"]
+
+    server.client("iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=provider)
+
+    assert refusal(assume, sts=sts, role=role, token=issuer.token())[1] == "InvalidIdentityToken"
+
+
+def test_a_role_that_was_deleted_takes_its_sessions_along(server: Server, sts: Any, github: Issuer, name: str) -> None:
+    role = make_role(server, name, trust=github_trust(), allowed=PULL)
+    credentials = assume(sts, role, github.token())["Credentials"]
+    password = registry_password(server, credentials)
+    iam = server.client("iam")
+
+    iam.delete_role_policy(RoleName=name, PolicyName="test")
+    iam.delete_role(RoleName=name)
+
+    assert refusal(client(server, "ecr", credentials).describe_repositories)[1] == "UnrecognizedClientException"
+    assert RegistryClient(server.port, password).request("GET", "/v2/").status == 403
+
+
 # The door that needs no signature.
 
 

@@ -20,8 +20,9 @@ from uuid import uuid4
 import structlog
 
 from openecr.access import sigv4
+from openecr.access.networks import Asked, Way
 from openecr.asgi import Receive, Scope, Send
-from openecr.aws import json_protocol, model, query_protocol, validate
+from openecr.aws import ec2_protocol, json_protocol, model, query_protocol, validate
 from openecr.aws.bodies import Bodies, Body, ClientLeft
 from openecr.aws.model import Service
 from openecr.aws.signers import SigningKeys
@@ -37,11 +38,17 @@ from openecr.errors import (
     UnknownOperation,
     UnrecognizedClient,
 )
+from openecr.events.trail import API as API_PLANE
+from openecr.events.trail import Trail
 from openecr.names import RegistryName
 
 JSON_SKEW_MINUTES = 5
 QUERY_SKEW_MINUTES = 15
 CLIENT_LEFT = 499
+_FORMS = {"query": query_protocol, "ec2": ec2_protocol}
+"""The protocols whose requests are forms and whose answers are XML."""
+_ENDPOINT_SERVICES = {"ecr": "ecr.api"}
+"""A service → what a VPC endpoint for it is called, where that differs."""
 
 
 _log = structlog.get_logger(__name__)
@@ -85,7 +92,8 @@ class ApiPlane:
         wall_clock: seconds UTC, for the dates of signatures; the rules' clock is the deployment's.
 
     Keys of the ASGI scope that ``app`` sets: ``openecr.base_url`` (required), ``openecr.request_id``, ``openecr.host``
-    (the host that the client signed, where a trusted proxy told it), ``openecr.source``, ``openecr.secure``.
+    (the host that the client signed, where a trusted proxy told it), ``openecr.source``, ``openecr.secure``,
+    ``openecr.listener`` and ``openecr.vpc_endpoint_id`` (by which way it came).
     """
 
     def __init__(
@@ -103,33 +111,77 @@ class ApiPlane:
         self._signing_keys = SigningKeys(deployment.keyring)
         self._bodies = Bodies(deployment.settings.body_budget_bytes)
         for name in model.SERVICES:
-            model.load(name)
+            if name not in model.LOADED_LATE:
+                model.load(name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer one request; the status that was sent, 499 where the client left before its body was complete."""
         request = _request(scope)
+        trail = self._trail(request)
         service: Service | None = None
         try:
             if _is_unsigned(request):
                 service = model.unsigned_service()
-                answer = await self._answer_unsigned(request, service, receive)
+                way = await self._way(request, service, trail, receive)
+                answer = await self._answer_unsigned(request, service, way, receive, trail)
             else:
-                claim, service = self._claim(request)
-                answer = await self._answer(request, claim, service, receive)
-        except ClientLeft:
+                claim, service = self._claim(request, trail)
+                trail.registry = RegistryName(trail.registry.account_id, claim.region)
+                way = await self._way(request, service, trail, receive)
+                answer = await self._answer(request, claim, service, way, receive, trail)
+        except ClientLeft as error:
+            await self._failed(trail, error, service)
             return CLIENT_LEFT
         except RegistryError as error:
+            await self._failed(trail, error, service)
             answer = _told(request, service, error)
-        except Exception:  # noqa: BLE001 - logged whole; the client is told the request id and nothing else
+        except Exception as error:  # noqa: BLE001 - logged whole; the client is told the request id and nothing else
             _log.exception("api request failed", request_id=request.id, target=request.target)
+            await self._failed(trail, error, service)
             answer = _told(request, service, ServerFault(request_id=request.id))
+        else:
+            self._waist.deployment.audit.finish(trail)
         await _send(send, request.id, answer)
         return answer.status
 
-    def _claim(self, request: Request) -> tuple[sigv4.Claim, Service]:
+    def _trail(self, request: Request) -> Trail:
+        """The audit trail of a request that begins, before it is known whose it is."""
+        settings = self._waist.deployment.settings
+        return Trail(
+            API_PLANE,
+            request.id,
+            self._waist.deployment.now_us(),
+            request.scope.get("openecr.source", ""),
+            _user_agent(request),
+            RegistryName(settings.account_id, settings.region),
+        )
+
+    async def _failed(self, trail: Trail, error: Exception, service: Service | None) -> None:
+        trail.fail(error, "unknown" if service is None else service.name, "UnknownOperation", {})
+        await self._waist.finish(trail)
+
+    async def _way(self, request: Request, service: Service, trail: Trail, receive: Receive) -> Way:
+        """By which way the request came, before anything of it is proven: a packet filter knows no signatures."""
+        scope = request.scope
+        asked = Asked(
+            trail.source_address,
+            scope.get("openecr.listener", ""),
+            _ENDPOINT_SERVICES.get(service.name, service.name),
+            trail.registry.region,
+            scope.get("openecr.vpc_endpoint_id"),
+        )
+        way = await self._waist.deployment.way(asked, receive)
+        trail.vpc_endpoint_id = way.endpoint_id
+        return way
+
+    def _claim(self, request: Request, trail: Trail) -> tuple[sigv4.Claim, Service]:
         """Who the request claims to come from, and the service it is for; scope and date hold, nothing is proven."""
         service = self._service_of_target(request)
+        named = (request.target or "").partition(".")[2]
+        if service is not None and named in service.operations:
+            trail.begin(service.name, named, {})
         claim = sigv4.parse(request.received)
+        trail.access_key_id = claim.access_key_id
         if service is None:
             service = self._service_of_scope(claim)
         sigv4.require_scope(claim, service.signing_name, self._regions)
@@ -156,68 +208,82 @@ class ApiPlane:
         if claim.service not in model.SERVICES:
             raise self._not_served(claim.service[:128])
         service = model.load(claim.service)
-        if service.protocol != "query":
+        if service.protocol not in _FORMS:
             raise UnknownOperation(message=f"{claim.service} does not speak the AWS query protocol")
         return service
 
     def _not_served(self, service: str) -> ServiceNotServed:
         return ServiceNotServed(service=service, served=", ".join(sorted(self._services)))
 
-    async def _answer(self, request: Request, claim: sigv4.Claim, service: Service, receive: Receive) -> Answer:
+    async def _answer(
+        self, request: Request, claim: sigv4.Claim, service: Service, way: Way, receive: Receive, trail: Trail
+    ) -> Answer:
         deployment = self._waist.deployment
         signer = await deployment.database.read(
             lambda db: find_signing_secret(db, claim.access_key_id), consistent=False
         )
         if signer is None:
             raise UnrecognizedClient
-        if signer.expires_us is not None and deployment.now_us() >= signer.expires_us:
+        trail.registry = RegistryName(signer.account_id, claim.region)
+        if signer.expires_us is not None and trail.now_us >= signer.expires_us:
             raise ExpiredToken
         async with self._bodies.read(receive, _content_length(request)) as body:
             sigv4.verify(request.received, claim, self._signing_keys.key(signer, claim), body.sha256)
             _require_session_token(signer, claim)
-            name, handler, arguments = self._call(request, service, body)
-            origin = self._origin(request, signer.access_key_id, RegistryName(signer.account_id, claim.region))
-            answer = await self._waist.invoke(handler, origin, **arguments)
+            trail.is_proven = True
+            name, handler, arguments = self._call(request, service, body, trail)
+            answer = await self._waist.invoke(handler, self._origin(request, trail, way), **arguments)
+            trail.answered(answer)
         return _encoded(request, service, name, answer)
 
-    async def _answer_unsigned(self, request: Request, service: Service, receive: Receive) -> Answer:
+    async def _answer_unsigned(
+        self, request: Request, service: Service, way: Way, receive: Receive, trail: Trail
+    ) -> Answer:
         """Run an operation that takes callers who prove nothing; to every other a signature is missing."""
-        settings = self._waist.deployment.settings
         async with self._bodies.read(receive, _content_length(request), unsigned=True) as body:
             _require_unsigned_operation(service, query_protocol.parse_form(body.content))
-            name, handler, arguments = self._call(request, service, body)
-            origin = self._origin(request, "", RegistryName(settings.account_id, settings.region))
-            answer = await self._waist.invoke(handler, origin, **arguments)
+            name, handler, arguments = self._call(request, service, body, trail)
+            answer = await self._waist.invoke(handler, self._origin(request, trail, way), **arguments)
+            trail.answered(answer)
         return _encoded(request, service, name, answer)
 
-    def _origin(self, request: Request, access_key_id: str, registry: RegistryName) -> Origin:
+    def _origin(self, request: Request, trail: Trail, way: Way) -> Origin:
         return Origin(
             request_id=request.id,
-            access_key_id=access_key_id,
-            registry=registry,
+            access_key_id=trail.access_key_id if trail.is_proven else "",
+            registry=trail.registry,
             base_url=request.scope["openecr.base_url"],
-            now_us=self._waist.deployment.now_us(),
+            now_us=trail.now_us,
             strictness=API,
-            source_address=request.scope.get("openecr.source", ""),
+            source_address=trail.source_address,
             secure=request.scope.get("openecr.secure", False),
-            user_agent=_user_agent(request),
+            user_agent=trail.user_agent,
+            vpc_id=way.vpc_id,
+            vpc_endpoint_id=way.endpoint_id,
+            endpoint_policy=way.policy,
+            vpc_source_ip=way.source,
+            in_vpc=way.in_vpc,
+            trail=trail,
         )
 
-    def _call(self, request: Request, service: Service, body: Body) -> tuple[str, Operation, dict[str, Any]]:
+    def _call(
+        self, request: Request, service: Service, body: Body, trail: Trail
+    ) -> tuple[str, Operation, dict[str, Any]]:
         """(operation, its handler, its arguments): known, built, parsed and within the shapes' constraints."""
         fields: dict[str, str] = {}
-        if service.protocol == "query":
+        form = _FORMS.get(service.protocol)
+        if form is not None:
             fields = query_protocol.parse_form(request.received.raw_query)
             fields |= query_protocol.parse_form(body.content)
             name = _action(service, fields)
         else:
             name = (request.target or "").partition(".")[2]
+        if name in service.operations:
+            trail.begin(service.name, name, {})
         handler = self._handler(service, name)
         shape = service.operations[name].input_shape
-        if service.protocol == "query":
-            values = query_protocol.decode(fields, shape)
-        else:
-            values = json_protocol.decode(body.content, shape)
+        values = form.decode(fields, shape) if form is not None else json_protocol.decode(body.content, shape)
+        trail.begin(service.name, name, values, model.sensitive_members(service.name, name))
         validate.check(service, name, values)
         spelled = model.arguments_of(shape)
         return name, handler, {spelled[member]: value for member, value in values.items()}
@@ -266,9 +332,9 @@ def _require_session_token(signer: SigningSecret, claim: sigv4.Claim) -> None:
 
 def _encoded(request: Request, service: Service, name: str, answer: Mapping[str, Any]) -> Answer:
     """An answer in the protocol of its service."""
-    if service.protocol == "query":
-        encoded = query_protocol.encode(service, name, answer, request.id)
-        return Answer(200, query_protocol.CONTENT_TYPE, encoded)
+    form = _FORMS.get(service.protocol)
+    if form is not None:
+        return Answer(200, query_protocol.CONTENT_TYPE, form.encode(service, name, answer, request.id))
     encoded = json_protocol.encode(answer, service.operations[name].output_shape)
     return Answer(200, json_protocol.CONTENT_TYPE, encoded)
 
@@ -321,7 +387,8 @@ def _action(service: Service, fields: Mapping[str, str]) -> str:
 def _told(request: Request, service: Service | None, error: RegistryError) -> Answer:
     """An error in the protocol that the request spoke."""
     if request.is_query:
-        status, body = query_protocol.encode_error(service, error, request.id)
+        form = query_protocol if service is None else _FORMS.get(service.protocol, query_protocol)
+        status, body = form.encode_error(service, error, request.id)
         return Answer(status, query_protocol.CONTENT_TYPE, body)
     return Answer(error.status, json_protocol.CONTENT_TYPE, json_protocol.encode_error(error))
 

@@ -16,7 +16,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from openecr.aws import deviations
 from openecr.aws.model import Service
 from openecr.aws.patterns import compiled
-from openecr.errors import InvalidParameter, ValidationFailed
+from openecr.errors import InvalidParameter, InvalidParameterValue, MissingParameter, RegistryError, ValidationFailed
 from openecr.names import is_reserved
 
 _MOST_TOLD = 20
@@ -45,6 +45,7 @@ def check(service: Service, operation: str, values: Mapping[str, Any]) -> None:
     Raises:
         InvalidParameter: in ECR's own form, for the operations that use it.
         ValidationFailed: in the form common to AWS, for the others.
+        MissingParameter, InvalidParameterValue: in EC2's form.
     """
     shape = service.operations[operation].input_shape
     if not isinstance(shape, StructureShape):
@@ -52,6 +53,8 @@ def check(service: Service, operation: str, values: Mapping[str, Any]) -> None:
     found = _reserved(operation, values) or list(islice(_structure(shape, values, ""), _MOST_TOLD))
     if not found:
         return
+    if service.protocol == "ec2":
+        raise _in_words_of_ec2(found[0])
     if tells_in_common_form(service, operation):
         raise ValidationFailed(message=_common_text(found, lower=service.protocol != "json"))
     raise InvalidParameter(parameter=found[0].path, constraint=found[0].own)
@@ -191,6 +194,14 @@ def _quoted(value: object) -> str:
     else:
         text = str(value)
     return f"'{text if len(text) <= _MOST_VALUE_CHARACTERS else text[:_MOST_VALUE_CHARACTERS] + '...'}'"
+
+
+def _in_words_of_ec2(broken: Violation) -> RegistryError:
+    """EC2 tells the first member that is wrong (EC2 API reference, "Common client errors")."""
+    name = broken.path.replace(".member", "")
+    if broken.value is None:
+        return MissingParameter(parameter=name)
+    return InvalidParameterValue(value=str(broken.value)[:128], parameter=name, constraint=broken.common)
 
 
 def _lowered(path: str) -> str:

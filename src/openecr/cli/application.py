@@ -9,8 +9,10 @@ import typer
 from openecr.blobs.store import BlobDamaged, ObjectMissing, StoreFailed
 from openecr.cli import (
     account,
+    audit,
     backup,
     env,
+    explain,
     fsck,
     gc,
     jobs,
@@ -24,7 +26,9 @@ from openecr.cli import (
     transfer,
     undelete,
     usage,
+    vpc,
     worker,
+    workload,
 )
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
@@ -55,10 +59,14 @@ app.command("export")(transfer.export)
 app.command("import")(transfer.import_)
 app.command("migrate")(migrate.migrate)
 app.command("usage")(usage.usage)
+app.command("audit")(audit.audit)
+app.command("explain")(explain.explain)
 app.add_typer(quota.app, name="quota")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(account.app, name="account")
 app.add_typer(keys.app, name="keys")
+app.add_typer(workload.app, name="workload")
+app.add_typer(vpc.app, name="vpc")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(oidc.app, name="oidc")
 

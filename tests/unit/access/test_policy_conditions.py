@@ -42,6 +42,9 @@ ROWS: list[tuple[str, str, str, Any, list[str] | None, bool]] = [
     (OPERATORS, "StringLike", TAG, "*", None, False),
     (OPERATORS, "StringLike", TAG, "a*:b*c", ["a-1/2:b:c"], True),
     (OPERATORS, "StringLike", TAG, "R*", ["red"], False),
+    (OPERATORS, "StringLike", TAG, "red*ed", ["red"], False),
+    (OPERATORS, "StringLike", TAG, "red*ed", ["reded"], True),
+    (OPERATORS, "StringLike", TAG, "re*e*d", ["red"], False),
     (OPERATORS, "StringNotLike", TAG, "r*", ["red"], False),
     (OPERATORS, "StringNotLike", TAG, "r*", ["blue"], True),
     (OPERATORS, "StringNotLike", TAG, "r*", None, True),
@@ -200,11 +203,16 @@ SUBSTITUTED: list[tuple[str, str, str, bool]] = [
     ("StringNotEquals", "x", "${aws:PrincipalTag/none}", True),
     ("StringNotLike", "x", "${aws:PrincipalTag/none}*", True),
     ("StringEqualsIgnoreCase", "DEV", "${aws:username}", True),
+    ("StringEqualsIgnoreCase", "home/DEV", "HOME/${aws:username}", True),
+    ("StringEqualsIgnoreCase", "${BROKEN", "${broken", True),
+    ("StringNotEqualsIgnoreCase", "x", "${aws:PrincipalTag/none}", True),
     ("StringEquals", "a", "${aws:TagKeys}", False),
     ("ArnLike", "arn:aws:iam::111122223333:role/dev", "arn:aws:iam::*:role/${aws:username}", True),
     ("ArnLike", "arn:aws:iam::111122223333:role/kim", "arn:aws:iam::*:role/${aws:username}", False),
     ("ArnNotLike", "arn:aws:iam::1:role/kim", "arn:aws:iam::*:role/${aws:PrincipalTag/none}", True),
     ("StringEquals", "${broken", "${broken", True),
+    ("StringEquals", "${aws:username, dev}", "${aws:username, dev}", True),
+    ("StringEquals", "dev", "${aws:username, dev}", False),
 ]
 
 

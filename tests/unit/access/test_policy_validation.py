@@ -119,6 +119,8 @@ REFUSED: list[tuple[PolicyKind, Any, str, str]] = [
     (REPOSITORY, allow(principal={"AWS": "arn:aws:iam::*:root"}), "Invalid principal in policy", ""),
     (REPOSITORY, allow(principal={"AWS": f"arn:aws:iam::{OURS}:group/x"}), "Invalid principal in policy", ""),
     (REPOSITORY, allow(principal={"AWS": f"arn:aws:sts::{OURS}:assumed-role/ci/*"}), "Invalid principal", ""),
+    (REPOSITORY, allow(principal={"AWS": f"arn:aws:iam::{OURS}:user/dév"}), "Invalid principal in policy", ""),
+    (REPOSITORY, allow(principal={"AWS": "١" * 12}), "Invalid principal in policy", ""),
     (REPOSITORY, allow(principal={"Service": "*"}), 'Invalid principal in policy: "SERVICE":"*"', ""),
     (REPOSITORY, allow(principal={"Service": "ecs.example.com"}), "Invalid principal in policy", ""),
     (REPOSITORY, {**TO_ANY, "Sid": "ä"}, SYNTAX, "Sid"),

@@ -90,6 +90,8 @@ SAME_ACCOUNT: list[tuple[str, Principal, dict[str, Any], str]] = [
     (LOGIC, SESSION, {"repository": THE_ROLE}, YES),
     (LOGIC, SESSION, {"repository": THE_ROLE, "boundary": OTHER}, NO_BOUNDARY),
     (LOGIC, SESSION, {"repository": THE_ROLE, "boundary": A}, YES),
+    (LOGIC, SESSION, {"repository": to(SESSION.unique_id), "boundary": OTHER}, NO_BOUNDARY),
+    (LOGIC, USER, {"repository": to(USER.unique_id), "boundary": OTHER}, YES),
     (LOGIC, SESSION, {"repository": THE_ROLE, "session": OTHER}, NO_SESSION),
     (LOGIC, SESSION, {"repository": THE_ROLE, "session": A}, YES),
     (LOGIC, SESSION, {"repository": THE_ROLE, "boundary": A, "session": OTHER}, NO_SESSION),

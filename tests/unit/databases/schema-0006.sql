@@ -412,6 +412,32 @@ CREATE TABLE upload_segment (
     PRIMARY KEY (upload_key, offset_bytes)
 ) STRICT;
 INSERT INTO "upload_segment" VALUES(8,0,10);
+CREATE TABLE workload (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    service TEXT NOT NULL,
+    role_id TEXT NOT NULL,
+    session_seconds INTEGER NOT NULL,
+    -- The session that is handed out now, by every server, until it is time for the next.
+    access_key_id TEXT,
+    sealed_session BLOB,
+    renew_us INTEGER NOT NULL DEFAULT 0,
+    created_us INTEGER NOT NULL
+) STRICT;
+CREATE TABLE workload_session (
+    access_key_id TEXT NOT NULL PRIMARY KEY,
+    workload_key INTEGER NOT NULL REFERENCES workload (id) ON DELETE RESTRICT
+) STRICT;
+CREATE TABLE workload_source (
+    network TEXT NOT NULL PRIMARY KEY,
+    workload_key INTEGER NOT NULL REFERENCES workload (id) ON DELETE RESTRICT
+) STRICT;
+CREATE TABLE workload_token (
+    token_digest BLOB NOT NULL PRIMARY KEY,
+    workload_key INTEGER NOT NULL REFERENCES workload (id) ON DELETE RESTRICT,
+    created_us INTEGER NOT NULL,
+    expires_us INTEGER
+) STRICT;
 CREATE INDEX access_key_principal ON access_key (principal_key);
 CREATE INDEX blob_registry ON blob (registry_key);
 CREATE INDEX blob_unheld ON blob (unheld_us) WHERE unheld_us IS NOT NULL;
@@ -459,6 +485,9 @@ CREATE INDEX principal_boundary ON principal (boundary_arn, id) WHERE boundary_a
 CREATE INDEX instance_profile_role ON instance_profile (role_key, id);
 CREATE INDEX session_principal ON session (principal_key, id);
 CREATE INDEX session_kept ON session (kept_until_us);
+CREATE INDEX workload_token_workload ON workload_token (workload_key, created_us);
+CREATE INDEX workload_session_workload ON workload_session (workload_key);
+CREATE INDEX workload_source_workload ON workload_source (workload_key, network);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('deployment_key',5);
 INSERT INTO "sqlite_sequence" VALUES('account',2);

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from openecr.access.policies.context import Reading
 from openecr.access.policies.instants import instant
-from openecr.access.policies.matching import Patterns, arn_patterns
+from openecr.access.policies.matching import Patterns, arn_patterns, caseless_patterns
 
 Quantifier = Literal["ForAllValues", "ForAnyValue"]
 _NUMBER = re.compile(r"[+-]?\d{1,40}(?:\.\d{1,40})?", re.ASCII)
@@ -71,6 +71,8 @@ class Condition:
         if not values:
             return self._holds_without_value()
         passes, negated = self.test.passes, self.operator.negated
+        if self.quantifier is None and len(values) == 1:
+            return passes(values[0], reading) != negated
         if self.quantifier == "ForAllValues":
             return all(passes(value, reading) != negated for value in values if value)
         if self.quantifier == "ForAnyValue":
@@ -110,7 +112,7 @@ def _strings(values: Sequence[str], variables: bool) -> Test:
 
 
 def _strings_ignoring_case(values: Sequence[str], variables: bool) -> Test:
-    patterns = Patterns(values, wildcards=False, variables=variables, ignoring_case=True)
+    patterns = caseless_patterns(values, variables=variables)
     return Test(lambda value, reading: patterns.match(value.lower(), reading), patterns.reads)
 
 

@@ -184,11 +184,10 @@ def _judge(
         needed.remove(Layer.BOUNDARY)
     if policies.session is None and Layer.SESSION in needed:
         needed.remove(Layer.SESSION)
-    allowing = {match.layer for match in allows}
-    # Named last: who is not allowed by its own account must not learn what a repository's policy says, or that there
-    # is one.
-    lacking = sorted((each for each in needed if each not in allowing), key=lambda each: each is Layer.RESOURCE)
-    return needed, lacking
+    # The resource's is named last: who is not allowed by its own account must not learn what a repository's policy
+    # says, or that there is one.
+    lacking = [each for each in needed if not any(match.layer is each for match in allows)]
+    return needed, sorted(lacking, key=lambda each: each is Layer.RESOURCE)
 
 
 _OF_IDENTITY = (Layer.IDENTITY, Layer.BOUNDARY, Layer.SESSION)

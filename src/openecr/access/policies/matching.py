@@ -9,18 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from openecr.access.policies.context import Reading
-from openecr.access.policies.variables import (
-    Literal,
-    Template,
-    Wildcard,
-    keys_of,
-    resolve,
-    template,
-    without_variables,
-)
+from openecr.access.policies.variables import Literal, Template, Wildcard, filled, template, values_of, variables_of
 
 Matcher = Callable[[str], bool]
+Maker = Callable[[Literal], Matcher]
 _MOST_KEPT = 256
+_MOST_FILLINGS = 8
 
 
 @lru_cache(_MOST_KEPT)
@@ -115,39 +109,55 @@ def _automaton(pieces: Literal, bounded: frozenset[int]) -> Matcher:
     return matches
 
 
+class _Open:
+    """A pattern with variables; the matchers for what they last stood for are kept, as most requests are alike."""
+
+    __slots__ = ("_make", "_matchers", "_pieces", "_variables")
+
+    def __init__(self, pieces: Template, make: Maker) -> None:
+        self._pieces = pieces
+        self._variables = variables_of(pieces)
+        self._make = make
+        self._matchers: dict[tuple[str, ...], Matcher] = {}
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset(variable.key for variable in self._variables)
+
+    def match(self, text: str, reading: Reading) -> bool:
+        values = values_of(self._variables, reading)
+        if values is None:
+            return False
+        matcher = self._matchers.get(values)
+        if matcher is None:
+            if len(self._matchers) >= _MOST_FILLINGS:
+                self._matchers.clear()
+            matcher = self._matchers[values] = self._make(filled(self._pieces, values))
+        return matcher(text)
+
+
 class Patterns:
     """The alternatives of one element, or of one condition: which of them are fixed, and which wait for variables."""
 
-    __slots__ = ("_everything", "_exact", "_fixed", "_ignoring_case", "_make", "_open", "reads")
+    __slots__ = ("_everything", "_exact", "_fixed", "_open", "reads")
 
-    def __init__(
-        self,
-        texts: Iterable[str],
-        *,
-        wildcards: bool,
-        variables: bool,
-        make: Callable[[Literal], Matcher] = glob,
-        ignoring_case: bool = False,
-    ) -> None:
-        """Whoever asks for ``ignoring_case`` matches texts that are in lower case."""
-        self._make = make
-        self._ignoring_case = ignoring_case
+    def __init__(self, texts: Iterable[str], *, wildcards: bool, variables: bool, make: Maker = glob) -> None:
         self._everything = False
         exact: set[str] = set()
         fixed: list[Matcher] = []
-        waiting: list[Template] = []
+        waiting: list[_Open] = []
         for pieces in (template(text, wildcards=wildcards, variables=variables) for text in texts):
-            literal = self._cased(without_variables(pieces))
-            if literal is None:
-                waiting.append(pieces)
-            elif wildcards and literal == (Wildcard.MANY,):
+            if variables_of(pieces):
+                waiting.append(_Open(pieces, make))
+            elif pieces == (Wildcard.MANY,):
                 self._everything = True
-            elif all(isinstance(piece, str) for piece in literal):
-                exact.add("".join(piece for piece in literal if isinstance(piece, str)))
+            elif Wildcard.MANY in pieces or Wildcard.ONE in pieces:
+                fixed.append(make(filled(pieces, ())))
             else:
-                fixed.append(make(literal))
+                whole = "".join(piece for piece in pieces if isinstance(piece, str))
+                exact.add(whole.lower() if make is _caseless else whole)
         self._exact, self._fixed, self._open = frozenset(exact), tuple(fixed), tuple(waiting)
-        self.reads: frozenset[str] = frozenset().union(*map(keys_of, waiting))
+        self.reads: frozenset[str] = frozenset().union(*(each.reads for each in waiting))
 
     def match(self, text: str, reading: Reading) -> bool:
         """Whether one of them matches; one whose variable has no value matches nothing."""
@@ -156,16 +166,16 @@ class Patterns:
         for matcher in self._fixed:
             if matcher(text):
                 return True
-        for pieces in self._open:
-            literal = self._cased(resolve(pieces, reading))
-            if literal is not None and self._make(literal)(text):
-                return True
-        return False
+        return bool(self._open) and any(pattern.match(text, reading) for pattern in self._open)
 
-    def _cased(self, pieces: Literal | None) -> Literal | None:
-        if pieces is None or not self._ignoring_case:
-            return pieces
-        return tuple(piece.lower() if isinstance(piece, str) else piece for piece in pieces)
+
+def caseless_patterns(texts: Iterable[str], *, variables: bool) -> Patterns:
+    """Exact texts in any case; what is matched is given in lower case."""
+    return Patterns(texts, wildcards=False, variables=variables, make=_caseless)
+
+
+def _caseless(pieces: Literal) -> Matcher:
+    return "".join(piece for piece in pieces if isinstance(piece, str)).lower().__eq__
 
 
 def resource_patterns(texts: Iterable[str], *, variables: bool) -> Patterns:

@@ -49,10 +49,11 @@ class Grant(IntEnum):
     """The user, the session, the service, or everyone."""
 
 
-_ACCOUNT_ID = re.compile(r"\d{12}")
-_ROOT = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):root")
+_ACCOUNT_ID = re.compile(r"\d{12}", re.ASCII)
+_ROOT = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):root", re.ASCII)
 _ARN = re.compile(
-    r"arn:aws[a-z-]*:(?:iam::\d{12}:(?:user|role)|sts::\d{12}:(?:assumed-role/[\w+=,.@-]+|federated-user))/[\w+=,.@/-]+"
+    r"arn:aws[a-z-]*:(?:iam::\d{12}:(?:user|role)|sts::\d{12}:(?:assumed-role/[\w+=,.@-]+|federated-user))/[\w+=,.@/-]+",
+    re.ASCII,
 )
 _UNIQUE_ID = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,124}")
 
@@ -106,8 +107,7 @@ class Principals:
         return self._grant_of_identity(principal)
 
     def _grant_of_identity(self, principal: Principal) -> Grant:
-        # The session's ARN or the user's; an account's root user is the account.
-        if principal.kind != "root" and principal.arn in self._named:
+        if principal.arn in self._named:
             return Grant.DIRECT
         if principal.unique_id and principal.unique_id.partition(":")[0] in self._named:
             return Grant.ROLE if principal.kind == "role" else Grant.DIRECT

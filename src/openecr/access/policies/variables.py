@@ -5,6 +5,7 @@ version 2012-10-17 has variables; a value that is filled in is literal, wildcard
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -49,31 +50,31 @@ def template(text: str, *, wildcards: bool, variables: bool) -> Template:
     return tuple(pieces)
 
 
-def keys_of(pieces: Template) -> frozenset[str]:
-    """The condition keys that the text's variables read."""
-    return frozenset(piece.key for piece in pieces if isinstance(piece, Variable))
+def variables_of(pieces: Template) -> tuple[Variable, ...]:
+    """The text's variables, in their order."""
+    return tuple(piece for piece in pieces if isinstance(piece, Variable))
 
 
-def resolve(pieces: Template, reading: Reading) -> Literal | None:
-    """The text with its variables filled in; None where one has no value, for nothing equals or is like that."""
-    filled: list[str | Wildcard | Variable] = []
+def values_of(variables: Sequence[Variable], reading: Reading) -> tuple[str, ...] | None:
+    """What the variables stand for in this request; None where one has no value, for nothing equals or is like that."""
+    found: list[str] = []
+    for variable in variables:
+        values = reading.values(variable.key)
+        # A key with several values cannot be used as a variable ("Single-valued vs. multivalued context keys").
+        value = values[0] if len(values) == 1 else variable.default
+        if value is None:
+            return None
+        found.append(value)
+    return tuple(found)
+
+
+def filled(pieces: Template, values: Sequence[str]) -> Literal:
+    """The text with its variables replaced, in their order."""
+    left = iter(values)
+    whole: list[str | Wildcard | Variable] = []
     for piece in pieces:
-        if isinstance(piece, Variable):
-            values = reading.values(piece.key)
-            # A key with several values cannot be used as a variable ("Single-valued vs. multivalued context keys").
-            value = values[0] if len(values) == 1 else piece.default
-            if value is None:
-                return None
-            _append(filled, value)
-        else:
-            _append(filled, piece)
-    return tuple(piece for piece in filled if not isinstance(piece, Variable))
-
-
-def without_variables(pieces: Template) -> Literal | None:
-    """The text itself where it has no variables."""
-    literal = tuple(piece for piece in pieces if not isinstance(piece, Variable))
-    return literal if len(literal) == len(pieces) else None
+        _append(whole, next(left) if isinstance(piece, Variable) else piece)
+    return tuple(piece for piece in whole if not isinstance(piece, Variable))
 
 
 def _append(pieces: list[str | Wildcard | Variable], piece: str | Wildcard | Variable) -> None:

@@ -154,3 +154,40 @@ CREATE INDEX session_kept ON session (kept_until_us);
 -- another principal.
 ALTER TABLE repository ADD COLUMN policy TEXT;
 ALTER TABLE registry ADD COLUMN policy TEXT;
+
+-- Who gets a role's sessions without a secret of IAM: tasks, which hold a bearer token, and nodes, which come from a
+-- network. ``service`` is the principal that the role must trust. The role is known by its unique id: one that is made
+-- again under the same name is another.
+CREATE TABLE workload (
+    id {key},
+    name TEXT NOT NULL UNIQUE,
+    service TEXT NOT NULL,
+    role_id TEXT NOT NULL,
+    session_seconds BIGINT NOT NULL,
+    -- The session that is handed out now, by every server, until it is time for the next.
+    access_key_id TEXT,
+    sealed_session {bytes},
+    renew_us BIGINT NOT NULL DEFAULT 0,
+    created_us BIGINT NOT NULL
+) {table};
+
+CREATE TABLE workload_token (
+    token_digest {bytes} NOT NULL PRIMARY KEY,
+    workload_key BIGINT NOT NULL REFERENCES workload (id) ON DELETE RESTRICT,
+    created_us BIGINT NOT NULL,
+    expires_us BIGINT
+) {table};
+CREATE INDEX workload_token_workload ON workload_token (workload_key, created_us);
+
+-- Every session of which credentials or a registry token may live: they end with the workload.
+CREATE TABLE workload_session (
+    access_key_id TEXT NOT NULL PRIMARY KEY,
+    workload_key BIGINT NOT NULL REFERENCES workload (id) ON DELETE RESTRICT
+) {table};
+CREATE INDEX workload_session_workload ON workload_session (workload_key);
+
+CREATE TABLE workload_source (
+    network TEXT NOT NULL PRIMARY KEY,
+    workload_key BIGINT NOT NULL REFERENCES workload (id) ON DELETE RESTRICT
+) {table};
+CREATE INDEX workload_source_workload ON workload_source (workload_key, network);

@@ -123,19 +123,20 @@ def locate(call: Call, *, repository_name: str, digest: Digest, registry_id: str
     if layer.kms_key is not None:
         require_usable(layer.kms_key, layer.kms_state)
     seconds = call.settings.layer_url_seconds
-    at_store = call.deployment.blobs.url(layer.object_id, seconds) if _may_leave(layer) else None
+    at_store = call.deployment.blobs.url(layer.object_id, seconds) if _may_leave(call, layer) else None
     if at_store is not None:
         return at_store
     expires_us = call.deployment.wall_us() + seconds * 1_000_000
-    return layer_urls.presign(call.deployment.keyring, layer.object_id, digest, expires_us)
+    return layer_urls.presign(call.deployment.keyring, layer.object_id, digest, expires_us, registry.region)
 
 
-def _may_leave(layer: PulledLayer) -> bool:
-    """Whether a client may be sent to the store for a layer: only for bytes that are there as they must arrive.
+def _may_leave(call: Call, layer: PulledLayer) -> bool:
+    """Whether a client may be sent to the store for a layer: only for bytes that are there as they must arrive, and
+    never one in a VPC, whose endpoint for layers and its policy decide about each of them.
 
-    The one place that decides it; rules on where a caller may get layers from are asked here.
+    The one place that decides it.
     """
-    return not layer.is_encrypted
+    return not layer.is_encrypted and not call.origin.in_vpc
 
 
 locate_layer = decision("ecr:GetDownloadUrlForLayer", writes=False, consistent=False)(locate)

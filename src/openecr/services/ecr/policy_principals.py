@@ -1,4 +1,5 @@
-"""The principals that a policy of a repository or registry names: resolved when it is set, named again when it is read.
+"""The principals that the policy of a repository, registry or role names: resolved when it is set, named again when it
+is read.
 
 IAM names a user or role in a stored policy by its unique id, so that one that is deleted and made again is another;
 whoever is gone is shown by that id (IAM User Guide, "AWS JSON policy elements: Principal"). An account that this
@@ -23,6 +24,10 @@ _UNIQUE_ID = re.compile(r"(?:AIDA|AROA)[A-Z0-9]+")
 class PrincipalMissing(Exception):
     """The policy names a user or role that its account does not have."""
 
+    def __init__(self, principal: str) -> None:
+        self.principal = principal
+        super().__init__(principal)
+
 
 def resolved(db: Connection, text: str) -> str:
     """The policy's canonical text as it is stored, its users and roles by their unique ids.
@@ -40,7 +45,7 @@ def named(db: Connection, stored: str) -> Any:
 
 def _each(document: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
     """The document with every AWS principal changed; order and form of everything stay."""
-    statements = document["Statement"]
+    statements = document.get("Statement", [])
     listed = [statements] if isinstance(statements, dict) else statements
     made = [
         {name: _changed(value, change) if name in _ELEMENTS else value for name, value in one.items()} for one in listed
@@ -60,26 +65,26 @@ def _resolve(db: Connection, value: str) -> str:
         return f"arn:aws:iam::{value}:root"
     if _UNIQUE_ID.fullmatch(value):
         if identities.find_by_unique_id(db, value) is None:
-            raise PrincipalMissing
+            raise PrincipalMissing(value)
         return value
     session = _SESSION.fullmatch(value)
     if session is not None:
         if accounts.find(db, session[1]) is not None:
-            _require(db, session[1], identities.ROLE, session[2])
+            _require(db, value, session[1], identities.ROLE, session[2])
         return value
     identity = _IDENTITY.fullmatch(value)
     if identity is None or accounts.find(db, identity[1]) is None:
         return value
-    found = _require(db, identity[1], identity[2], identity[4])
+    found = _require(db, value, identity[1], identity[2], identity[4])
     if found.path != identity[3]:
-        raise PrincipalMissing
+        raise PrincipalMissing(value)
     return found.unique_id
 
 
-def _require(db: Connection, account_id: str, kind: str, name: str) -> identities.PrincipalRecord:
+def _require(db: Connection, value: str, account_id: str, kind: str, name: str) -> identities.PrincipalRecord:
     found = identities.find_by_name(db, account_id, kind, name)
     if found is None or found.name != name:
-        raise PrincipalMissing
+        raise PrincipalMissing(value)
     return found
 
 

@@ -19,7 +19,7 @@ from openecr.services.ecr.repositories import require
 def set_repository_policy(
     call: Call, *, repository_name: str, policy_text: str, registry_id: str | None = None, force: bool = False
 ) -> dict[str, Any]:
-    """Put a policy in place of the one before; one that locks its caller out only with ``force``."""
+    """Put a policy in place of the one before; with ``force`` one that locks its caller out too."""
     repository = require(call, repository_name, registry_id)
     stored = _accepted(call, policy_text)
     if not force:

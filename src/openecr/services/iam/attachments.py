@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from openecr.access import aws_managed
 from openecr.access.aws_managed import ManagedPolicy
 from openecr.call import Call
 from openecr.db import identities, identity_policies
 from openecr.db.identities import GROUP, ROLE, USER
-from openecr.errors import NoSuchEntity
+from openecr.errors import NoSuchEntity, PolicyNotAttachable
 from openecr.services.iam import arns, finding, pages, policy_names, quotas
 from openecr.services.iam.declaring import iam_operation
 
@@ -91,6 +92,8 @@ def list_attached_role_policies(
 def _attach(call: Call, kind: str, name: str, policy_arn: str) -> dict[str, Any]:
     identity = finding.require_modifiable(call, kind, name)
     policy = policy_names.find(call, policy_arn, "Policy {arn} does not exist or is not attachable.")
+    if policy.arn.startswith(aws_managed.PREFIX + aws_managed.SERVICE_ROLE_FOLDER):
+        raise PolicyNotAttachable
     if policy_arn in identity_policies.attached_after(call.db, identity.key, "", quotas.ATTACHED_POLICIES):
         return {}
     quotas.require_room(

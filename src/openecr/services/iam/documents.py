@@ -1,10 +1,12 @@
 """Policy documents: what is taken, how long it may be, how it is told."""
 
+import json
 from urllib.parse import quote
 
 from openecr.access.policies.document import PolicyInvalid, PolicyKind, parse
-from openecr.bounded_json import JsonRefused, loads
+from openecr.db.connection import Connection
 from openecr.errors import MalformedPolicyDocument
+from openecr.services.ecr import policy_principals
 
 _WHITE = str.maketrans("", "", " \t\r\n")
 
@@ -28,55 +30,32 @@ def require_identity_policy(document: str) -> None:
     """Refuse what is no policy for a user, group or role.
 
     Raises:
-        MalformedPolicyDocument: why not, in IAM's words where they are known.
+        MalformedPolicyDocument: why not, in IAM's words, and where.
     """
     _parse(document, PolicyKind.IDENTITY)
 
 
-def require_trust_policy(document: str) -> None:
-    """Refuse what does not say who may assume a role.
+def resolved_trust_policy(db: Connection, document: str) -> str:
+    """What says who may assume a role, as it is stored: its users and roles by their unique ids.
 
     Raises:
-        MalformedPolicyDocument: why not, in IAM's words where they are known.
+        MalformedPolicyDocument: why it does not, in IAM's words, and where.
     """
     _parse(document, PolicyKind.TRUST)
+    try:
+        return policy_principals.resolved(db, document)
+    except policy_principals.PrincipalMissing as missing:
+        said = f'Invalid principal in policy: "AWS":"{missing.principal}"'
+        raise MalformedPolicyDocument(message=said) from None
+
+
+def told_trust_policy(db: Connection, stored: str) -> str:
+    """A stored trust policy as IAM's answers have it, its users and roles by the ARNs that they have now."""
+    return told(json.dumps(policy_principals.named(db, stored), ensure_ascii=False))
 
 
 def _parse(document: str, kind: PolicyKind) -> None:
     try:
         parse(document, kind)
     except PolicyInvalid as invalid:
-        message = _known_fault(document, kind) or f"Syntax errors in policy. ({invalid.why})"
-        raise MalformedPolicyDocument(message=message) from None
-
-
-_FAULTS = {
-    PolicyKind.IDENTITY: (
-        (("Action", "NotAction"), True, "Policy statement must contain actions."),
-        (("Resource", "NotResource"), True, "Policy statement must contain resources."),
-        (("Principal", "NotPrincipal"), False, "Policy document should not specify a principal."),
-    ),
-    PolicyKind.TRUST: (
-        (("Principal", "NotPrincipal"), True, "Missing required field Principal"),
-        (("Action", "NotAction"), True, "Missing required field Action"),
-        (("Resource", "NotResource"), False, "Has prohibited field Resource"),
-    ),
-}
-"""What a statement of a kind must (True) or must not have one of, and IAM's words where it is not so."""
-
-
-def _known_fault(document: str, kind: PolicyKind) -> str | None:
-    """IAM's words for what is wrong with a refused document; None where they are not known."""
-    try:
-        read = loads(document.encode())
-    except JsonRefused:
-        return "Syntax errors in policy."
-    listed = read.get("Statement") if isinstance(read, dict) else None
-    statements = listed if isinstance(listed, list) else [listed]
-    for statement in statements:
-        if not isinstance(statement, dict):
-            return "Syntax errors in policy."
-        for elements, wanted, told in _FAULTS[kind]:
-            if any(element in statement for element in elements) is not wanted:
-                return told
-    return None
+        raise MalformedPolicyDocument(message=invalid.why) from None

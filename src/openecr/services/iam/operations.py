@@ -13,6 +13,8 @@ from openecr.services.iam import (
     policies,
     policy_versions,
     roles,
+    service_linked_roles,
+    simulation,
     tags,
     users,
 )
@@ -29,6 +31,8 @@ _CAPABILITIES = (
     policies,
     policy_versions,
     roles,
+    service_linked_roles,
+    simulation,
     tags,
     users,
 )

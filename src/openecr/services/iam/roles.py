@@ -168,11 +168,11 @@ def delete(call: Call, role: Identity) -> None:
     callers.forget(call.db)
 
 
-def _trust(_call: Call, document: str) -> str:
+def _trust(call: Call, document: str) -> str:
     """A trust policy as it is stored."""
-    documents.require_trust_policy(document)
+    stored = documents.resolved_trust_policy(call.db, document)
     quotas.require_room(documents.characters(document) - 1, quotas.TRUST_CHARACTERS, "ACLSizePerRole")
-    return document
+    return stored
 
 
 def listed(call: Call, role: Identity) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def listed(call: Call, role: Identity) -> dict[str, Any]:
         "RoleId": role.unique_id,
         "Arn": arns.identity_arn(call.registry().account_id, role),
         "CreateDate": documents.whole_seconds(role.created_us),
-        "AssumeRolePolicyDocument": documents.told(role.trust_policy or ""),
+        "AssumeRolePolicyDocument": documents.told_trust_policy(call.db, role.trust_policy or "{}"),
         "MaxSessionDuration": role.session_seconds,
     }
     return answer | {"Description": role.description} if role.description else answer
