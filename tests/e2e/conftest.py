@@ -15,7 +15,6 @@ import pytest
 from tests.e2e.docker import Docker, start_daemon, stop_daemon
 from tests.e2e.repositories import Repository
 from tests.e2e.shell import TOOLS, Shell
-from tests.places import running_on
 from tests.registry_client import RegistryClient
 from tests.running import Server
 from tests.waiting import wait_until
@@ -27,13 +26,6 @@ def _need_debian() -> None:
     """Clients come as Debian packages, and daemons want root; everywhere else the other suites have to do."""
     if platform.system() != "Linux" or shutil.which("apt-get") is None or os.geteuid() != 0:
         pytest.skip("real clients are tested as root on Debian, which .ci/run sets up")
-
-
-@pytest.fixture(scope="session", params=["sqlite", "postgresql-s3"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server on the place where most begin, and on the one that has the least in common with it."""
-    with running_on(request.param, request, tmp_path_factory) as started:
-        yield started
 
 
 @pytest.fixture(scope="session")
