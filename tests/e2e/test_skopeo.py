@@ -9,6 +9,7 @@ from tests.e2e.conftest import NewRepository
 from tests.e2e.images import push_busybox, push_two_platforms
 from tests.e2e.repositories import Repository
 from tests.e2e.shell import Shell
+from tests.places import ON_AN_OBJECT_STORE_TOO
 from tests.registry_client import RegistryClient, digest_of
 from tests.running import DEFAULT_ACCOUNT, OTHER_ACCOUNT, Server
 
@@ -35,6 +36,7 @@ def test_inspect_list_tags_and_delete(skopeo: Shell, repository: Repository, reg
     assert repository.tags() == {"v2"}
 
 
+@ON_AN_OBJECT_STORE_TOO
 def test_copy_an_index_with_all_its_images(
     skopeo: Shell, new_repository: NewRepository, registry: RegistryClient, tmp_path: Path
 ) -> None:
