@@ -1,131 +1,26 @@
-"""The waist: every request on every plane passes here on its way to a decision.
-
-    plane → Waist.run(decision, origin, arguments) → identify → authorize → function(call, arguments) → commit → answer
+"""What an operation is written with: the call that it gets, and how it is declared.
 
 A *decision* is a plain function with an open transaction; ``@decision`` says which IAM action it is and whether it
 writes. ``@operation`` is a decision that is also an operation of an AWS service, with the arguments and the answer of
-its model. ``@flow`` is an operation that moves bytes between decisions. Reads run inline on the event loop, writes on
-the database's writer; nothing is awaited while a transaction is open. A decision that needs the outside asks for an
-effect (``call.obtain``): the waist rolls back, performs it, and runs the decision again with its result.
+its model. ``@flow`` is an operation that moves bytes between decisions. ``waist`` runs them.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
-from openecr.access.decision import decide
-from openecr.access.identity import Caller, find_caller
-from openecr.blobs.store import BlobStore
-from openecr.db.connection import Connection, Database
-from openecr.encryption import KeyService, LocalKeys, open_store
-from openecr.errors import AccessDenied, UnrecognizedClient
-from openecr.keyring import Keyring
+from openecr.access.authorization import Question
+from openecr.access.identity import Caller
+from openecr.access.policies.evaluation import NamedPolicy, Verdict
+from openecr.db.connection import Connection
+from openecr.deployment import Deployment, Effect, Needs
+from openecr.errors import AccessDenied
+from openecr.events.trail import Event
 from openecr.names import RegistryName, parse_repository_arn, repository_arn
+from openecr.origin import Origin, Strictness
 from openecr.settings import Settings
 
 T = TypeVar("T")
-_MOST_EFFECTS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Strictness:
-    """Where the planes differ in what they take; a plane passes it and decides nothing itself."""
-
-    empty_layers: bool
-    """Whether a layer may have no bytes."""
-    minimum_part_bytes: int
-    """The least size of a part that is not the last."""
-    identical_image_is_error: bool
-    """Whether pushing an image again under the tag it has is told as an error."""
-    known_layer_is_error: bool
-    """Whether completing an upload of a layer that is there is told as an error."""
-    layerless_images: bool
-    """Whether an image may have no layers."""
-    members_may_lose_their_tags: bool
-    """Whether deleting the last tag of an image that an index names unties the tag, or is refused as ECR does."""
-
-
-API = Strictness(
-    empty_layers=False,
-    minimum_part_bytes=5 * 1024 * 1024,
-    identical_image_is_error=True,
-    known_layer_is_error=True,
-    layerless_images=False,
-    members_may_lose_their_tags=False,
-)
-OCI = Strictness(
-    empty_layers=True,
-    minimum_part_bytes=0,
-    identical_image_is_error=False,
-    known_layer_is_error=False,
-    layerless_images=True,
-    members_may_lose_their_tags=True,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """One request: who was proven to send it, from where, to which registry, when."""
-
-    request_id: str
-    access_key_id: str
-    registry: RegistryName
-    """On the dkr plane what host and path address; on the api plane the account is the caller's."""
-    base_url: str
-    """How answers name this server, without a slash at the end: ``http://localhost:5050``."""
-    now_us: int
-    strictness: Strictness
-    source_address: str = ""
-    secure: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What every decision may use, composed once by ``app``."""
-
-    settings: Settings
-    database: Database
-    blobs: BlobStore
-    keyring: Keyring
-    now_us: Callable[[], int]
-    """The rules' clock, µs UTC: the host's, moved by ``--clock`` where the data directory has one."""
-    wall_us: Callable[[], int]
-    """The true clock, µs UTC, for what other machines check too: presigned URLs."""
-    new_id: Callable[[], str]
-    """A fresh opaque id (uuid4 text) for uploads and leases."""
-    new_object_id: Callable[[str], str]
-    """A fresh id for an object of a registry in this region; it says which store the object is in."""
-    note_pull: Callable[[int, int], None]
-    """(image key, now_us): remember that an image was pulled; flushed in batches, so a pull writes no row."""
-
-    @property
-    def kms_keys(self) -> KeyService:
-        """Whoever holds the KMS keys: openecr's own KMS."""
-        return LocalKeys(self.database, self.keyring)
-
-    async def store_of(self, data_key: bytes | None) -> BlobStore:
-        """The store to read and write one object with, by the wrapped data key of its row; to delete, use ``blobs``.
-
-        Raises:
-            KmsRefused: the object's KMS key is disabled, pending deletion, or not there.
-        """
-        return await open_store(self.blobs, self.keyring, self.kms_keys, data_key)
-
-
-class Effect(Hashable, Protocol):
-    """Something outside the transaction that a decision needs; equal effects are performed once a request."""
-
-    async def perform(self, deployment: Deployment) -> Any:
-        """Do it and return what the decision asked for."""
-        ...
-
-
-class Needs(Exception):
-    """A decision stops here until the effect has been performed."""
-
-    def __init__(self, effect: Effect) -> None:
-        self.effect = effect
-        super().__init__(effect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +34,8 @@ class Call:
     writes: bool = False
     """Whether the transaction is one that writes; then what it finds is held where others might change it."""
     results: Mapping[Effect, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What the operation was called with, for conditions that ask."""
 
     @property
     def now_us(self) -> int:
@@ -160,6 +57,60 @@ class Call:
         addressed = self.origin.registry
         return addressed if registry_id is None else RegistryName(registry_id, addressed.region)
 
+    def verdict(
+        self,
+        action: str,
+        resource: str,
+        *,
+        trust: NamedPolicy | None = None,
+        more: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Verdict:
+        """Whether the caller may do something, and why.
+
+        Args:
+            trust: the resource's own policy where the resource is no repository.
+            more: condition keys in lower case that this action alone has.
+        """
+        origin = self.origin
+        question = Question(
+            caller=self.caller,
+            action=action,
+            resource=resource,
+            registry=origin.registry,
+            now_us=origin.now_us,
+            source_address=origin.source_address,
+            secure=origin.secure,
+            user_agent=origin.user_agent,
+            vpc_id=origin.vpc_id,
+            vpc_endpoint_id=origin.vpc_endpoint_id,
+            endpoint_policy=origin.endpoint_policy,
+            vpc_source_ip=origin.vpc_source_ip,
+            arguments=self.arguments,
+            trust=trust,
+            more=more or {},
+        )
+        return self.deployment.authorizer.decide(self.db, question)
+
+    def authorize(
+        self,
+        action: str,
+        resource: str,
+        *,
+        trust: NamedPolicy | None = None,
+        more: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Verdict:
+        """Refuse what the caller may not do. Comes before existence, so that a denial tells nothing.
+
+        Raises:
+            AccessDenied: in AWS's words, with the verdict.
+        """
+        verdict = self.verdict(action, resource, trust=trust, more=more)
+        if not verdict.allowed:
+            raise AccessDenied(
+                principal=self.caller.arn, action=action, resource=resource, reason=verdict.reason, verdict=verdict
+            )
+        return verdict
+
     def obtain(self, effect: Effect) -> Any:
         """The effect's result, performed between two runs of this decision."""
         if effect not in self.results:
@@ -168,6 +119,8 @@ class Call:
 
 
 Resources = Callable[[RegistryName, Mapping[str, Any]], list[str]]
+Located = Callable[[Call, Mapping[str, Any]], list[str]]
+Keys = Callable[[Call, Mapping[str, Any]], Mapping[str, tuple[str, ...]]]
 
 
 def repository_resources(registry: RegistryName, arguments: Mapping[str, Any]) -> list[str]:
@@ -184,6 +137,11 @@ def no_resource(_registry: RegistryName, _arguments: Mapping[str, Any]) -> list[
     return ["*"]
 
 
+def without_permission(_registry: RegistryName, _arguments: Mapping[str, Any]) -> list[str]:
+    """For what every known caller may do, whatever policies say."""
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[T]):
     """A function with an open transaction, the IAM action it is, and the resources it touches."""
@@ -194,6 +152,28 @@ class Decision(Generic[T]):
     resources: Resources
     consistent: bool = True
     """Whether its statements must see one snapshot; a read that is one statement need not."""
+    anonymous: bool = False
+    """Whether it takes callers who proved nothing, and decides itself what they may."""
+    event: str = ""
+    """What audit records of the dkr plane call it; empty where it is no event of its own."""
+    located: Located | None = None
+    """The resources instead, where their ARNs need what is stored, or who is calling."""
+    keys: Keys | None = None
+    """Condition keys in lower case that the operation alone has."""
+
+    def authorize(self, call: "Call", arguments: Mapping[str, Any], event: Event | None = None) -> None:
+        """Refuse the call unless the caller may do this to every resource that it touches; the event notes why."""
+        if self.located is not None:
+            resources = self.located(call, arguments)
+        else:
+            resources = self.resources(call.registry(), arguments)
+        if event is not None:
+            event.action, event.resources = self.action, resources
+        more = None if self.keys is None else self.keys(call, arguments)
+        for resource in resources:
+            verdict = call.authorize(self.action, resource, more=more)
+            if event is not None:
+                event.verdict = verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,23 +194,42 @@ class Operation:
 
 
 def decision(
-    action: str, *, writes: bool, resources: Resources = repository_resources, consistent: bool = True
+    action: str,
+    *,
+    writes: bool,
+    resources: Resources = repository_resources,
+    consistent: bool = True,
+    anonymous: bool = False,
+    event: str | None = None,
 ) -> Callable[[Callable[..., T]], Decision[T]]:
-    """Declare a decision that planes and flows run through the waist."""
+    """Declare a decision that planes and flows run through the waist; audit records call it as its action is called,
+    unless said otherwise."""
+    recorded = action.partition(":")[2] if event is None else event
 
     def declare(function: Callable[..., T]) -> Decision[T]:
-        return Decision(function, action, writes, resources, consistent)
+        return Decision(function, action, writes, resources, consistent, anonymous, event=recorded)
 
     return declare
 
 
 def operation(
-    name: str, *, writes: bool, action: str | None = None, resources: Resources = repository_resources
+    name: str,
+    *,
+    writes: bool,
+    action: str | None = None,
+    resources: Resources = repository_resources,
+    anonymous: bool = False,
+    located: Located | None = None,
+    keys: Keys | None = None,
 ) -> Callable[[Callable[..., dict[str, Any]]], Operation]:
     """Declare an operation; its IAM action is ``ecr:{name}`` unless said otherwise."""
 
     def declare(function: Callable[..., dict[str, Any]]) -> Operation:
-        return Operation(name, Decision(function, action or f"ecr:{name}", writes, resources))
+        decided = action or f"ecr:{name}"
+        made = Decision(
+            function, decided, writes, resources, anonymous=anonymous, event=name, located=located, keys=keys
+        )
+        return Operation(name, made)
 
     return declare
 
@@ -242,68 +241,3 @@ def flow(name: str) -> Callable[[Callable[..., Awaitable[dict[str, Any]]]], Oper
         return Operation(name, None, function)
 
     return declare
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """One request that takes several decisions, with bytes moved between them."""
-
-    waist: "Waist"
-    origin: Origin
-
-    @property
-    def deployment(self) -> Deployment:
-        """What the deployment offers outside of transactions."""
-        return self.waist.deployment
-
-    async def run(self, step: Decision[T], /, **arguments: Any) -> T:
-        """Run one decision of the flow."""
-        return await self.waist.run(step, self.origin, **arguments)
-
-
-@dataclass(frozen=True, slots=True)
-class Waist:
-    """Runs decisions and operations for the planes."""
-
-    deployment: Deployment
-
-    async def invoke(self, chosen: Operation, origin: Origin, /, **arguments: Any) -> dict[str, Any]:
-        """Run an operation with the model's arguments in snake case."""
-        if chosen.decision is not None:
-            return await self.run(chosen.decision, origin, **arguments)
-        answer: dict[str, Any] = await chosen.function(Flow(self, origin), **arguments)
-        return answer
-
-    async def run(self, step: Decision[T], origin: Origin, /, **arguments: Any) -> T:
-        """Identify the caller, authorize, decide and commit; perform effects in between where asked."""
-        results: dict[Effect, Any] = {}
-
-        def body(db: Connection) -> T:
-            call = Call(identify(db, origin), origin, self.deployment, db, step.writes, results)
-            authorize(call, step.action, step.resources(call.registry(), arguments))
-            return step.function(call, **arguments)
-
-        for _ in range(_MOST_EFFECTS):
-            try:
-                if step.writes:
-                    return await self.deployment.database.write(body)
-                return await self.deployment.database.read(body, consistent=step.consistent)
-            except Needs as needs:
-                results[needs.effect] = await needs.effect.perform(self.deployment)
-        raise RuntimeError(f"{step.function.__name__} asked for more than {_MOST_EFFECTS} effects")
-
-
-def identify(db: Connection, origin: Origin) -> Caller:
-    """The caller behind a proven access key, or the error of a key that is gone."""
-    caller = find_caller(db, origin.access_key_id)
-    if caller is None:
-        raise UnrecognizedClient
-    return caller
-
-
-def authorize(call: Call, action: str, resources: list[str]) -> None:
-    """Refuse the call unless every resource may be acted on. Comes before existence, so that a denial tells nothing."""
-    for resource in resources:
-        denied = decide(call.caller, action, resource)
-        if denied is not None:
-            raise AccessDenied(principal=call.caller.arn, action=action, resource=resource, reason=denied.reason)

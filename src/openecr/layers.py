@@ -14,15 +14,18 @@ from xml.sax.saxutils import escape
 
 import structlog
 
-from openecr.access import layer_urls
+from openecr.access import layer_policies, layer_urls
+from openecr.access.networks import Asked, Way
+from openecr.addressing import Arrival
 from openecr.asgi import Receive, Scope, Send
 from openecr.blobs.store import BlobStore, ObjectMissing, StoreFailed, is_object_id
-from openecr.call import Deployment
 from openecr.db import kms
 from openecr.db.layers import Blob, find_object
+from openecr.deployment import Deployment
 from openecr.encryption import key_arn_of, require_usable
-from openecr.errors import DatabaseAway, KmsRefused
-from openecr.names import Digest
+from openecr.errors import DatabaseAway, KmsRefused, NotReachable, Unanswered
+from openecr.events.trail import LAYERS, Refused, Trail
+from openecr.names import Digest, RegistryName
 
 _log = structlog.get_logger(__name__)
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -34,25 +37,63 @@ class LayersPlane:
 
     deployment: Deployment
 
-    async def answer(
-        self, scope: Scope, receive: Receive, send: Send, path: str, headers: dict[bytes, bytes], request_id: str
+    async def answer(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> int:
+        """Serve the object, whole or in part, and record it; the status sent."""
+        trail = _trail(scope, arrival, self.deployment.now_us())
+        status = 500
+        try:
+            status = await self._reach(scope, receive, send, arrival)
+        finally:
+            if status >= 400:
+                trail.events[0].error = Refused(_CODES.get(status, "InternalError"))
+            self.deployment.audit.finish(trail)
+        return status
+
+    async def _reach(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> int:
+        """Serve it to whoever comes by a way that leads here."""
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        region = arrival.address.layers_region or query.get("region", arrival.address.registry.region)
+        asked = Asked(arrival.source_address, arrival.listener, "s3", region, arrival.address.vpc_endpoint_id)
+        try:
+            way = await self.deployment.way(asked, receive)
+        except NotReachable as refused:
+            return await _refuse(send, refused.status, "AccessDenied", refused.message)
+        except (DatabaseAway, Unanswered) as away:
+            return await _refuse(send, away.status, "ServiceUnavailable", away.message)
+        return await self._answer(scope, receive, send, arrival, query, region, way)
+
+    async def _answer(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        arrival: Arrival,
+        query: dict[str, str],
+        region: str,
+        way: Way,
     ) -> int:
-        """Serve the object, whole or in part; the status sent."""
         if scope["method"] not in ("GET", "HEAD"):
             return await _refuse(send, 405, "MethodNotAllowed", "The specified method is not allowed.")
-        object_id = path.rsplit("/", 1)[-1]
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        object_id = arrival.address.path.rsplit("/", 1)[-1]
         now_us = self.deployment.wall_us()
         digest = layer_urls.allows(self.deployment.keyring, object_id, query, now_us)
-        if digest is None or not is_object_id(object_id):
+        # A bucket's host name serves its own region alone: else the URL's endpoint and its policy could be gone around.
+        is_elsewhere = arrival.address.layers_region not in (None, query.get("region"))
+        if digest is None or is_elsewhere or not is_object_id(object_id):
             return await _refuse(send, 403, "AccessDenied", "The URL is not valid, or it has expired.")
+        user_agent = arrival.headers.get(b"user-agent", b"").decode("latin-1")[:1024]
+        weighed = layer_policies.verdict(
+            way, region=region, object_id=object_id, now_us=now_us, secure=arrival.secure, user_agent=user_agent
+        )
+        if weighed is not None and not weighed.allowed:
+            return await _refuse(send, 403, "AccessDenied", layer_policies.denial(region, object_id, weighed))
         try:
             blob = await self.deployment.database.read(lambda db: find_object(db, object_id), consistent=False)
         except DatabaseAway as away:
             return await _refuse(send, away.status, "ServiceUnavailable", away.message)
         if blob is None:
             return await _refuse(send, 404, "NoSuchKey", "The layer does not exist any more.")
-        wanted = _range(headers.get(b"range"), blob.size_bytes)
+        wanted = _range(arrival.headers.get(b"range"), blob.size_bytes)
         if wanted is None:
             return await _unsatisfiable(send, blob)
         try:
@@ -60,7 +101,7 @@ class LayersPlane:
             store = await self.deployment.store_of(blob.data_key)
         except KmsRefused as refused:
             return await _refuse(send, 400, f"KMS.{refused.fields['kms_error']}", refused.message)
-        return await self._send(scope, receive, send, _Served(store, blob, digest, *wanted), request_id)
+        return await self._send(scope, receive, send, _Served(store, blob, digest, *wanted), arrival.request_id)
 
     async def _require_key(self, blob: Blob) -> None:
         """Refuse a layer whose KMS key may not be used, encrypted already or not, however old the URL is."""
@@ -140,6 +181,31 @@ class _Served:
             told = f"bytes {self.start_byte}-{self.end_byte - 1}/{self.blob.size_bytes}"
             found.append((b"content-range", told.encode()))
         return found
+
+
+def _trail(scope: Scope, arrival: Arrival, now_us: int) -> Trail:
+    """The audit trail of a request here: S3's GetObject on ECR's bucket, by whoever has the URL."""
+    user_agent = arrival.headers.get(b"user-agent", b"").decode("latin-1")[:1024]
+    region = arrival.address.layers_region or arrival.address.registry.region
+    registry = RegistryName(arrival.address.registry.account_id, region)
+    trail = Trail(LAYERS, arrival.request_id, now_us, arrival.source_address, user_agent, registry)
+    trail.vpc_endpoint_id = arrival.address.vpc_endpoint_id
+    object_id = arrival.address.path.rsplit("/", 1)[-1]
+    parameters = {"bucketName": f"prod-{region}-starport-layer-bucket"}
+    if is_object_id(object_id):
+        parameters["key"] = object_id
+    trail.begin("s3", "HeadObject" if scope["method"] == "HEAD" else "GetObject", parameters)
+    return trail
+
+
+_CODES = {
+    400: "KMS.DisabledException",
+    403: "AccessDenied",
+    404: "NoSuchKey",
+    405: "MethodNotAllowed",
+    416: "InvalidRange",
+    503: "ServiceUnavailable",
+}
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from openecr.access import tokens
-from openecr.db import accounts
+from openecr.access.aws_managed import ADMINISTRATOR_ACCESS
+from openecr.db import accounts, callers, identities
 from openecr.db.connection import Connection
 from openecr.keyring import Keyring, load_root_keys, open_keyring
 from tests.running import Server
@@ -50,16 +51,21 @@ class Insider:
         def add(db: Connection) -> None:
             account = db.row("SELECT id FROM account WHERE account_id = :account_id", account_id=account_id)
             assert account is not None
-            principal_key = accounts.insert_principal(
+            principal_key = identities.insert(
                 db,
                 int(account[0]),
                 kind="user",
                 name=name,
                 unique_id=f"AIDA{name.upper()}",
-                administrator=administrator,
+                version=name,
                 now_us=now_us,
             )
-            accounts.insert_access_key(
+            assert principal_key is not None
+            if administrator:
+                identities.attach_policy(
+                    db, principal_key, policy_arn=ADMINISTRATOR_ACCESS, policy_key=None, now_us=now_us
+                )
+            identities.insert_access_key(
                 db, principal_key, access_key_id=access_key_id, sealed_secret=sealed, now_us=now_us
             )
 
@@ -71,6 +77,6 @@ class Insider:
 
         def change(db: Connection) -> None:
             db.run("UPDATE access_key SET active = 0 WHERE access_key_id = :id", id=access_key_id)
-            db.forget(f"access key {access_key_id}")
+            callers.forget(db)
 
         self.write(change)

@@ -20,16 +20,18 @@ from tests.rows import REGISTRY, make_repository
 from openecr import keyring
 from openecr.access.identity import Caller
 from openecr.blobs.memory import MemoryStore
-from openecr.call import OCI, Call, Deployment, Effect, Origin
-from openecr.db import accounts, jobs, kms, layers, uploads
+from openecr.call import Call
+from openecr.db import accounts, identities, jobs, kms, layers, uploads
 from openecr.db import deployment as facts
-from openecr.db.accounts import KeyOwner
+from openecr.db.callers import KeyOwner
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate_postgres
 from openecr.db.postgres import PostgresDatabase
+from openecr.deployment import Deployment, Effect
 from openecr.errors import KeyNotFound, KeyStateInvalid, RegistryError, UploadNotFound
 from openecr.keyring import Keyring, KeyringUnusable
 from openecr.names import Digest
+from openecr.origin import OCI, Origin
 from openecr.services.ecr import layers as told_layers
 from openecr.services.ecr import upkeep, upload_completion
 from openecr.services.ecr import uploads as begun_uploads
@@ -115,7 +117,9 @@ class World:
             new_object_id=lambda _region: str(uuid.uuid4()),
             note_pull=lambda _key, _now_us: None,
         )
-        owner = KeyOwner(1, "AKIA", REGISTRY.account_id, "user", "administrator", "AIDA", 1)
+        owner = KeyOwner(
+            1, "AKIA", REGISTRY.account_id, None, "user", "administrator", "/", "AIDA", "1", 1, *[None] * 8
+        )
         origin = Origin("1", "AKIA", REGISTRY, "http://localhost", database.clock_us(), OCI)
         return Call(Caller(owner), origin, deployment, db, writes, Performed())
 
@@ -176,8 +180,8 @@ def world(postgres: Cluster, tmp_path: Path) -> World:
 
 def make_upload(db: Connection, touched_us: int | None = None) -> None:
     account = accounts.insert(db, REGISTRY.account_id, 1)
-    principal = accounts.insert_principal(
-        db, account, kind="user", name="administrator", unique_id="AIDA", administrator=True, now_us=1
+    principal = identities.insert(
+        db, account, kind="user", name="administrator", unique_id="AIDA", version="1", now_us=1
     )
     assert principal == 1
     uploads.insert(

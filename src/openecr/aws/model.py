@@ -10,10 +10,12 @@ from functools import cache
 
 from botocore import xform_name
 from botocore.loaders import Loader
-from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
+from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
-SERVICES = ("ecr", "ecr-public", "sts", "kms")
+SERVICES = ("ecr", "ecr-public", "iam", "sts", "kms", "ec2")
 """The services whose names and operations openecr knows, built or not."""
+LOADED_LATE = frozenset(("ec2",))
+"""Models that are read at their first request: EC2's takes 22 MB and 50 ms, and few deployments ask for it."""
 _ENDPOINT_PREFIX = "api.ecr"
 """How botocore's table of endpoints calls ecr."""
 
@@ -62,7 +64,22 @@ def _load(name: str) -> Service:
 @cache
 def service_of_target(prefix: str) -> Service | None:
     """The service whose JSON targets begin so."""
-    return next((load(name) for name in SERVICES if load(name).target_prefix == prefix), None)
+    return next(
+        (load(name) for name in SERVICES if name not in LOADED_LATE and load(name).target_prefix == prefix), None
+    )
+
+
+@cache
+def unsigned_service() -> Service:
+    """STS: the one service of the query protocol whose model has operations that come without a signature."""
+    (found,) = {
+        name
+        for name in SERVICES
+        if name not in LOADED_LATE
+        and load(name).protocol == "query"
+        and any(operation.auth_type == "none" for operation in load(name).operations.values())
+    }
+    return load(found)
 
 
 @cache
@@ -85,6 +102,31 @@ def operations_not_built(service: str, handlers: Iterable[str]) -> list[str]:
 def arguments_of(shape: Shape | None) -> dict[str, str]:
     """{member: keyword argument of the handler} of an input shape."""
     return _arguments(shape.name, tuple(shape.members)) if isinstance(shape, StructureShape) else {}
+
+
+@cache
+def sensitive_members(service: str, operation: str) -> frozenset[str]:
+    """The members of an operation's request and answer, however deep, that the model marks as sensitive."""
+    found: set[str] = set()
+    shapes = load(service).operations[operation]
+    for shape in (shapes.input_shape, shapes.output_shape):
+        if shape is not None:
+            _gather_sensitive(shape, found, frozenset())
+    return frozenset(found)
+
+
+def _gather_sensitive(shape: Shape, found: set[str], above: frozenset[str]) -> None:
+    if shape.name in above:
+        return
+    above |= {shape.name}
+    if isinstance(shape, StructureShape):
+        found.update(name for name, member in shape.members.items() if member.metadata.get("sensitive"))
+        for member in shape.members.values():
+            _gather_sensitive(member, found, above)
+    elif isinstance(shape, ListShape):
+        _gather_sensitive(shape.member, found, above)
+    elif isinstance(shape, MapShape):
+        _gather_sensitive(shape.value, found, above)
 
 
 @cache

@@ -7,7 +7,7 @@ derived keys are kept. They are found by the sealed secret's bytes: a key that w
 from collections import OrderedDict
 
 from openecr.access import sigv4
-from openecr.db.accounts import SigningSecret
+from openecr.db.callers import SigningSecret
 from openecr.keyring import Keyring
 
 _MOST_KEPT = 4096

@@ -32,21 +32,33 @@ from openecr.backup.folder import (
 )
 from openecr.blobs.filesystem import FilesystemStore, sync_folder
 from openecr.blobs.store import BlobDamaged, ObjectMissing
-from openecr.call import Deployment
 from openecr.db import deployment as facts
 from openecr.db import integrity, schema
 from openecr.db.integrity import StoredBlob
 from openecr.db.migrations import migrations
 from openecr.db.schema import Reader, Table
 from openecr.db.snapshot import snapshot
+from openecr.deployment import Deployment
 from openecr.encryption import open_store
 from openecr.errors import KmsRefused
 from openecr.names import Digest
 from openecr.services.ecr.integrity.blob_bytes import stored_size_bytes
 from openecr.services.ecr.object_hold import held
 
-LEFT_OUT = frozenset(("upload", "upload_segment", "discarded_object", "object_hold", "forgotten", "last_commit"))
-"""What only means something beside the store and the servers of its moment: uploads under way begin again."""
+LEFT_OUT = frozenset(
+    (
+        "upload",
+        "upload_segment",
+        "discarded_object",
+        "object_hold",
+        "forgotten",
+        "last_commit",
+        "audit_segment",
+        "audit_server",
+    )
+)
+"""What only means something beside the store and the servers of its moment: uploads under way begin again. The audit
+trail tells what happened here: a deployment that is restored elsewhere begins its own."""
 _ROWS = 500
 _AT_ONCE = 8
 

@@ -9,20 +9,26 @@ import typer
 from openecr.blobs.store import BlobDamaged, ObjectMissing, StoreFailed
 from openecr.cli import (
     account,
+    audit,
     backup,
     env,
+    explain,
     fsck,
     gc,
     jobs,
     keys,
     migrate,
+    oidc,
     quota,
     serve,
+    sessions,
     status,
     transfer,
     undelete,
     usage,
+    vpc,
     worker,
+    workload,
 )
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
@@ -53,10 +59,16 @@ app.command("export")(transfer.export)
 app.command("import")(transfer.import_)
 app.command("migrate")(migrate.migrate)
 app.command("usage")(usage.usage)
+app.command("audit")(audit.audit)
+app.command("explain")(explain.explain)
 app.add_typer(quota.app, name="quota")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(account.app, name="account")
 app.add_typer(keys.app, name="keys")
+app.add_typer(workload.app, name="workload")
+app.add_typer(vpc.app, name="vpc")
+app.add_typer(sessions.app, name="sessions")
+app.add_typer(oidc.app, name="oidc")
 
 _USAGE_ERRORS: Any = typer.BadParameter.__mro__[1]
 """typer's UsageError: click's own in some of its releases, a copy of it in others."""

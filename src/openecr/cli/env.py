@@ -12,12 +12,13 @@ from typing import Annotated
 import typer
 
 from openecr import data_dir as directories
+from openecr.access.credentials import AccessKey
 from openecr.app import composed
 from openecr.cli import aws_profile, environment, options
 from openecr.cli.ca_bundle import ca_bundle
 from openecr.cli.options import CommandFailed
 from openecr.processes import address
-from openecr.processes.prepare import AccessKey, administrator_key
+from openecr.processes.prepare import administrator_key
 from openecr.settings import Settings
 
 _AWS_VERSION = re.compile(r"aws-cli/(\d+)\.(\d+)")

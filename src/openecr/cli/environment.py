@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from openecr.processes.prepare import AccessKey
+from openecr.access.credentials import AccessKey
 from openecr.services.served import SERVICES
 
 SERVED_SERVICES = tuple(SERVICES)

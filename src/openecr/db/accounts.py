@@ -12,6 +12,10 @@ class Account:
     key: int
     account_id: str
     created_us: int
+    organization_id: str | None
+    """What ``aws:PrincipalOrgID`` is for its principals."""
+    alias: str | None
+    """A name instead of the number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +26,45 @@ class SealedAccessKey:
     sealed_secret: bytes
 
 
+_COLUMNS = "id, account_id, created_us, organization_id, alias"
+
+
 def find(db: Connection, account_id: str) -> Account | None:
     """The account with this id."""
-    row = db.row("SELECT id, account_id, created_us FROM account WHERE account_id = :account_id", account_id=account_id)
+    row = db.row(f"SELECT {_COLUMNS} FROM account WHERE account_id = :account_id", account_id=account_id)
     return None if row is None else Account(*row)
+
+
+def hold(db: Connection, account_id: str) -> int | None:
+    """The key of an account, which no other transaction changes or holds until this one ends: quotas are counted so."""
+    row = db.locked_row("a", "SELECT a.id FROM account a WHERE a.account_id = :account_id", account_id=account_id)
+    return None if row is None else int(row[0])
+
+
+def set_organization(db: Connection, account_id: str, organization_id: str | None) -> bool:
+    """Say what organization an account belongs to; False where there is no such account."""
+    return bool(
+        db.run(
+            "UPDATE account SET organization_id = :organization_id WHERE account_id = :account_id",
+            organization_id=organization_id,
+            account_id=account_id,
+        )
+    )
+
+
+def alias_is_free(db: Connection, alias: str) -> bool:
+    """Whether no account has this alias."""
+    return db.row("SELECT 1 FROM account WHERE alias = :alias", alias=alias) is None
+
+
+def set_alias(db: Connection, account_id: str, alias: str | None) -> None:
+    """Give an account its alias, or take it away."""
+    db.run("UPDATE account SET alias = :alias WHERE account_id = :account_id", alias=alias, account_id=account_id)
 
 
 def every(db: Connection) -> list[Account]:
     """All accounts, by id. A deployment has few: they are made one by one by its operator."""
-    return [Account(*row) for row in db.rows("SELECT id, account_id, created_us FROM account ORDER BY account_id")]
+    return [Account(*row) for row in db.rows(f"SELECT {_COLUMNS} FROM account ORDER BY account_id")]
 
 
 def insert(db: Connection, account_id: str, now_us: int) -> int:
@@ -44,38 +78,6 @@ def insert(db: Connection, account_id: str, now_us: int) -> int:
     return int(row[0])
 
 
-def insert_principal(
-    db: Connection, account_key: int, *, kind: str, name: str, unique_id: str, administrator: bool, now_us: int
-) -> int:
-    """Add a principal of an account; its key."""
-    row = db.row(
-        "INSERT INTO principal (account_key, kind, name, unique_id, administrator, created_us)"
-        " VALUES (:account_key, :kind, :name, :unique_id, :administrator, :now_us) RETURNING id",
-        account_key=account_key,
-        kind=kind,
-        name=name,
-        unique_id=unique_id,
-        administrator=int(administrator),
-        now_us=now_us,
-    )
-    assert row is not None  # noqa: S101 - an INSERT returns its row
-    return int(row[0])
-
-
-def insert_access_key(
-    db: Connection, principal_key: int, *, access_key_id: str, sealed_secret: bytes, now_us: int
-) -> None:
-    """Add an active access key."""
-    db.run(
-        "INSERT INTO access_key (access_key_id, principal_key, sealed_secret, active, created_us)"
-        " VALUES (:access_key_id, :principal_key, :sealed_secret, 1, :now_us)",
-        access_key_id=access_key_id,
-        principal_key=principal_key,
-        sealed_secret=sealed_secret,
-        now_us=now_us,
-    )
-
-
 def administrator_key(db: Connection, account_id: str) -> SealedAccessKey | None:
     """The oldest active access key of an account's administrator."""
     row = db.row(
@@ -86,56 +88,3 @@ def administrator_key(db: Connection, account_id: str) -> SealedAccessKey | None
         account_id=account_id,
     )
     return None if row is None else SealedAccessKey(*row)
-
-
-@dataclass(frozen=True, slots=True)
-class SigningSecret:
-    """An active access key: whose account it is, and its secret, sealed."""
-
-    access_key_id: str
-    account_id: str
-    sealed_secret: bytes
-
-
-def find_signing_secret(db: Connection, access_key_id: str) -> SigningSecret | None:
-    """The active access key of this id, to check a signature with."""
-    row = db.kept_row(
-        _scope(access_key_id),
-        "SELECT k.access_key_id, a.account_id, k.sealed_secret FROM access_key k"
-        " JOIN principal p ON p.id = k.principal_key JOIN account a ON a.id = p.account_key"
-        " WHERE k.access_key_id = :access_key_id AND k.active = 1",
-        access_key_id=access_key_id,
-    )
-    return None if row is None else SigningSecret(*row)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyOwner:
-    """The principal that an active access key belongs to."""
-
-    principal_key: int
-    access_key_id: str
-    account_id: str
-    kind: str
-    name: str
-    unique_id: str
-    administrator: int
-    """1 where the principal may do everything in its account."""
-
-
-_KEY_OWNER = (
-    "SELECT p.id, k.access_key_id, a.account_id, p.kind, p.name, p.unique_id, p.administrator"
-    " FROM access_key k JOIN principal p ON p.id = k.principal_key JOIN account a ON a.id = p.account_key"
-    " WHERE k.access_key_id = :access_key_id AND k.active = 1"
-)
-
-
-def find_key_owner(db: Connection, access_key_id: str) -> KeyOwner | None:
-    """The principal behind an active access key: asked at every request, so that a deleted key ends at once."""
-    row = db.kept_row(_scope(access_key_id), _KEY_OWNER, access_key_id=access_key_id)
-    return None if row is None else KeyOwner(*row)
-
-
-def _scope(access_key_id: str) -> str:
-    """Whoever changes an access key or its principal forgets this scope."""
-    return f"access key {access_key_id}"

@@ -4,10 +4,11 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from openecr.access import tokens
+from openecr.access.networks import Asked
 from openecr.access.tokens import NotCredentials, RegistryToken
-from openecr.addressing import Address
+from openecr.addressing import Arrival
 from openecr.asgi import Receive, Scope
-from openecr.call import OCI, Call, Origin, Waist, decision, no_resource
+from openecr.call import Call, decision, without_permission
 from openecr.errors import (
     InvalidName,
     RegistryError,
@@ -16,18 +17,23 @@ from openecr.errors import (
     TokenInvalid,
     UnrecognizedClient,
 )
+from openecr.events.trail import Trail
 from openecr.names import RegistryName, is_repository_name
-from openecr.oci import blobs, listing, manifests, render, routes, uploads
+from openecr.oci import blobs, listing, manifests, recording, render, routes, uploads
 from openecr.oci.http import Answer, ClientGone, Request
 from openecr.oci.routes import Route
+from openecr.origin import OCI, Origin
 from openecr.services.ecr.registry import is_served
+from openecr.waist import Waist
 
 _MOST_TOKENS = 4096
 
 
-@decision("ecr:GetAuthorizationToken", writes=False, resources=no_resource, consistent=False)
+@decision(
+    "ecr:GetAuthorizationToken", writes=False, resources=without_permission, consistent=False, event="CheckCredentials"
+)
 def ping(_call: Call) -> None:
-    """``GET /v2/``: the waist found the caller, which is all that is asked."""
+    """``GET /v2/``: the waist found the caller, which is all that is asked; clients ask it before they pull."""
 
 
 _HANDLERS = {
@@ -41,19 +47,6 @@ _HANDLERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """What the application knows of a request before any plane looks at it."""
-
-    request_id: str
-    address: Address
-    headers: dict[bytes, bytes]
-    base_url: str
-    source_address: str
-    secure: bool
-    host: str
-
-
 @dataclass(slots=True)
 class DkrPlane:
     """Answers requests under ``/v2/``."""
@@ -65,23 +58,40 @@ class DkrPlane:
 
     async def answer(self, scope: Scope, receive: Receive, arrival: Arrival) -> Answer | None:
         """The answer, or None where the client is gone."""
-        try:
-            return await self._answer(scope, receive, arrival)
-        except ClientGone:
-            return None
-        except NotCredentials:
-            return render.challenge(arrival.base_url)
-        except UnrecognizedClient:
-            return _refusal(scope, TokenInvalid())
-        except RegistryError as error:
-            return _refusal(scope, error)
-
-    async def _answer(self, scope: Scope, receive: Receive, arrival: Arrival) -> Answer:
-        token = self._token(arrival.headers.get(b"authorization"))
         now_us = self.waist.deployment.now_us()
+        registry = arrival.address.registry
+        trail = recording.begun(arrival.request_id, now_us, arrival.source_address, arrival.headers, registry)
+        try:
+            answer = await self._answer(scope, receive, arrival, trail)
+        except Exception as error:
+            # Who brings no credentials is told how to, and has done nothing.
+            if b"authorization" in arrival.headers or not isinstance(error, NotCredentials):
+                recording.fail(trail, error, routes.read(arrival.address.path), scope["method"])
+                await self.waist.finish(trail)
+            told = _told(scope, arrival, error)
+            if told is None and not isinstance(error, ClientGone):
+                raise
+            return told
+        self.waist.deployment.audit.finish(trail)
+        return answer
+
+    async def _answer(self, scope: Scope, receive: Receive, arrival: Arrival, trail: Trail) -> Answer:
         address = arrival.address
+        way = await self.waist.deployment.way(
+            Asked(
+                arrival.source_address, arrival.listener, "ecr.dkr", address.registry.region, address.vpc_endpoint_id
+            ),
+            receive,
+        )
+        trail.vpc_endpoint_id = way.endpoint_id
+        token = self._token(arrival.headers.get(b"authorization"))
+        now_us = trail.now_us
         route = routes.read(address.path)
+        trail.access_key_id = token.access_key_id
         tokens.require_unexpired(token, now_us - self._grace_us(route))
+        if address.is_regional:
+            tokens.require_region(token, address.registry.region)
+        trail.is_proven = True
         origin = Origin(
             arrival.request_id,
             token.access_key_id,
@@ -91,6 +101,13 @@ class DkrPlane:
             OCI,
             arrival.source_address,
             arrival.secure,
+            trail.user_agent,
+            way.vpc_id,
+            way.endpoint_id,
+            way.policy,
+            way.source,
+            way.in_vpc,
+            trail=trail,
         )
         if route is None:
             return render.not_found()
@@ -136,6 +153,15 @@ class DkrPlane:
             if len(self._tokens) > _MOST_TOKENS:
                 self._tokens.popitem(last=False)
         return known
+
+
+def _told(scope: Scope, arrival: Arrival, error: BaseException) -> Answer | None:
+    """What a client is told of an error; None for what is none of its business, or where it is gone."""
+    if isinstance(error, NotCredentials):
+        return render.challenge(arrival.base_url)
+    if isinstance(error, UnrecognizedClient):
+        return _refusal(scope, TokenInvalid())
+    return _refusal(scope, error) if isinstance(error, RegistryError) else None
 
 
 def _refusal(scope: Scope, error: RegistryError) -> Answer:

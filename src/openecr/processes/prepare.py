@@ -1,15 +1,15 @@
 """What the parent does before anything serves: lock, migrate, keys, the account and its administrator, the clock."""
 
 import asyncio
-import base64
 import re
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from openecr import data_dir
-from openecr.db import accounts, deployment
+from openecr.access import aws_managed
+from openecr.access.credentials import USER_ID, AccessKey, fresh_version, new_access_key, unique_id
+from openecr.db import accounts, deployment, identities
 from openecr.db.connection import Connection
 from openecr.db.engines import migrate_database, open_database
 from openecr.keyring import Keyring, create_missing_keys, load_root_keys, open_keyring, opening_root
@@ -31,14 +31,6 @@ class Prepared:
     lock: ServeLock
     is_new: bool
     clock_offset_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class AccessKey:
-    """An access key in the clear."""
-
-    access_key_id: str
-    secret_access_key: str
 
 
 async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepared:
@@ -93,18 +85,25 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
 def create_account(db: Connection, keyring: Keyring, account_id: str, now_us: int) -> AccessKey:
     """Add an account with an administrator and its access key, and tell the key."""
     account_key = accounts.insert(db, account_id, now_us)
-    principal_key = accounts.insert_principal(
+    principal_key = identities.insert(
         db,
         account_key,
-        kind="user",
+        kind=identities.USER,
         name="administrator",
-        unique_id="AIDA" + _base32(17),
+        unique_id=unique_id(USER_ID),
+        version=fresh_version(),
         administrator=True,
         now_us=now_us,
     )
-    made = AccessKey("AKIA" + _base32(16), base64.b64encode(secrets.token_bytes(30)).decode())
+    assert principal_key is not None  # noqa: S101 - the account is new
+    identities.attach_policy(
+        db, principal_key, policy_arn=aws_managed.ADMINISTRATOR_ACCESS, policy_key=None, now_us=now_us
+    )
+    made = new_access_key()
     sealed = keyring.seal(made.secret_access_key.encode(), context=made.access_key_id)
-    accounts.insert_access_key(db, principal_key, access_key_id=made.access_key_id, sealed_secret=sealed, now_us=now_us)
+    identities.insert_access_key(
+        db, principal_key, access_key_id=made.access_key_id, sealed_secret=sealed, now_us=now_us
+    )
     return made
 
 
@@ -136,7 +135,3 @@ def _set_clock(db: Connection, settings: Settings, offset_us: int | None, *, is_
             )
         deployment.put(db, deployment.CLOCK_OFFSET_US, str(offset_us))
     return deployment.clock_offset_us(db)
-
-
-def _base32(length: int) -> str:
-    return base64.b32encode(secrets.token_bytes(length)).decode()[:length]

@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.course.conftest import BLOCKS
 from tests.e2e.machine import REGION, REGISTRY, Machine
 from tests.e2e.shell import TOOLS
+from tests.running import openecr
 
 APP = """import json
 from flask import Flask
@@ -142,3 +143,18 @@ def test_the_exercise_thirteen_versions_and_the_clean_up(course: Machine, tmp_pa
     assert "RepositoryNotFoundException" in said
     assert f"The repository with name '{name}' does not exist in the registry with id '123456789012'" in said
     assert course.run("docker", "images", "-q", f"{REGISTRY}/{name}") == ""
+
+
+def test_a_vpc_endpoint_for_ids_that_the_operator_declared(course: Machine) -> None:
+    parts = ("--subnet", "subnet-11112222=10.77.1.0/24", "--subnet", "subnet-33334444=10.77.2.0/24")
+    declared = ("vpc-12345678", "--cidr", "10.77.0.0/16", *parts, "--security-group", "sg-55556666")
+    openecr("vpc", "declare", *declared, "--data-dir", str(course.ca.parents[1]))
+
+    endpoint = json.loads(block(course, "vpc-endpoint.sh"))["VpcEndpoint"]
+
+    assert endpoint["ServiceName"] == f"com.amazonaws.{REGION}.ecr.dkr"
+    assert endpoint["SubnetIds"] == ["subnet-11112222", "subnet-33334444"]
+    assert [group["GroupId"] for group in endpoint["Groups"]] == ["sg-55556666"]
+    own, private = (entry["DnsName"] for entry in endpoint["DnsEntries"])
+    assert own == f"{endpoint['VpcEndpointId']}.dkr.ecr.{REGION}.vpce.amazonaws.com"
+    assert private == f"*.dkr.ecr.{REGION}.amazonaws.com"

@@ -14,18 +14,23 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from openecr.access.aws_managed import ADMINISTRATOR_ACCESS
 from openecr.aws.plane import ApiPlane
 from openecr.blobs.memory import MemoryStore
-from openecr.call import Deployment, Operation, Waist
-from openecr.db import accounts
+from openecr.call import Operation
+from openecr.db import accounts, identities
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
+from openecr.deployment import Deployment
 from openecr.keyring import Keyring, create_missing_keys, open_keyring
+from openecr.services.ec2.operations import OPERATIONS as EC2
 from openecr.services.ecr.operations import OPERATIONS as ECR
+from openecr.services.iam.operations import OPERATIONS as IAM
 from openecr.services.kms.operations import OPERATIONS as KMS
 from openecr.services.sts.operations import OPERATIONS as STS
 from openecr.settings import Settings
+from openecr.waist import Waist
 
 ACCOUNT = "123456789012"
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
@@ -60,7 +65,13 @@ class Api:
 
     deployment: Deployment
     services: dict[str, dict[str, Operation]] = field(
-        default_factory=lambda: {"ecr": dict(ECR), "sts": dict(STS), "kms": dict(KMS)}
+        default_factory=lambda: {
+            "ecr": dict(ECR),
+            "iam": dict(IAM),
+            "sts": dict(STS),
+            "kms": dict(KMS),
+            "ec2": dict(EC2),
+        }
     )
     now: float | None = None
     """The server's wall clock, where it is not the client's."""
@@ -140,11 +151,13 @@ def keyring(tmp_path: Path) -> Keyring:
         create_missing_keys(db, bytes(32), 0)
         opened = open_keyring(db, bytes(32))
         account = accounts.insert(db, ACCOUNT, 0)
-        principal = accounts.insert_principal(
-            db, account, kind="user", name="admin", unique_id="AIDAEXAMPLE", administrator=True, now_us=0
+        principal = identities.insert(
+            db, account, kind="user", name="admin", unique_id="AIDAEXAMPLE", version="1", now_us=0
         )
+        assert principal is not None
+        identities.attach_policy(db, principal, policy_arn=ADMINISTRATOR_ACCESS, policy_key=None, now_us=0)
         sealed = opened.seal(SECRET.encode(), ACCESS_KEY)
-        accounts.insert_access_key(db, principal, access_key_id=ACCESS_KEY, sealed_secret=sealed, now_us=0)
+        identities.insert_access_key(db, principal, access_key_id=ACCESS_KEY, sealed_secret=sealed, now_us=0)
         return opened
 
     async def write() -> Keyring:

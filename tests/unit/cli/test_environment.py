@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from openecr.access.credentials import AccessKey
 from openecr.cli import environment
 from openecr.cli.ca_bundle import ca_bundle
-from openecr.processes.prepare import AccessKey, clock_offset_us
+from openecr.processes.prepare import clock_offset_us
 from openecr.settings import SettingsError
 
 NASTY = 'it\'s $HOME "quoted" `id` \\ back;slash & more'
