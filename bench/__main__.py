@@ -73,7 +73,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped
     arguments = _arguments()
     try:
-        for tool in ("docker-registry", "wrk", "curl"):
+        for tool in ("wrk", "curl") if arguments.openecr_only else ("docker-registry", "wrk", "curl"):
             find_tool(tool)
     except ToolMissingError as error:
         print(error, file=sys.stderr)

@@ -35,7 +35,8 @@ _ABOUT_SETTINGS = f"""\
 A setting comes from its default, the settings file (`--config FILE`, TOML with these names), the environment
 (`{settings.ENVIRONMENT_PREFIX}` and the name in capitals) and the flag, in rising order. A name that is not in this
 table is refused. A list is an array in TOML, and separated by commas in the environment. `OPENECR_ROOT_KEY_HEX` is no
-setting: it takes the place of `root.key`.
+setting: it takes the place of `root.key`. Nor are the variables of the [credential helpers](../workloads.md):
+`OPENECR_ENDPOINT`, `OPENECR_HOSTS`, `OPENECR_CA` and `OPENECR_CACHE`.
 """
 _ABOUT_ACCOUNT_SETTINGS = """\
 Set for a registry with `aws ecr put-account-setting --name NAME --value VALUE`; the default comes first.

@@ -44,10 +44,13 @@ class RegistryClient:
     prefix: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     timeout_seconds: float = 120
+    source: str | None = None
+    """The address to come from, where it matters."""
 
     def request(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         """Send one request; header names take underscores for dashes."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_seconds)
+        source = (self.source, 0) if self.source is not None else None
+        connection = http.client.HTTPConnection(self.host, self.port, self.timeout_seconds, source)
         sent = dict(self.headers)
         if self.password is not None:
             sent["Authorization"] = "Basic " + base64.b64encode(f"AWS:{self.password}".encode()).decode()
@@ -93,7 +96,7 @@ class RegistryClient:
     def follow(self, answer: Answer, **headers: str) -> Answer:
         """GET where an answer sends its client, on this server or another."""
         there = urlsplit(answer.headers["location"])
-        anonymous = RegistryClient(there.port or self.port, None, there.hostname or self.host)
+        anonymous = RegistryClient(there.port or self.port, None, there.hostname or self.host, source=self.source)
         return anonymous.request("GET", f"{there.path}?{there.query}", **headers)
 
 

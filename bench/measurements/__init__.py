@@ -10,6 +10,7 @@ from bench.measurements.large_layer import LargeLayer
 from bench.measurements.manifest_get import ManifestGet
 from bench.measurements.many_images import ManyImages
 from bench.measurements.memory import Memory
+from bench.measurements.policy_decisions import PolicyDecisions
 from bench.measurements.shared_base import SharedBase
 from bench.measurements.shared_database import SharedDatabase
 from bench.measurements.small_images import SmallImages
@@ -25,6 +26,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     TagsList(),
     Storm(),
     Memory(),
+    PolicyDecisions(),
     LargeLayer(),
     SharedDatabase(),
     ManyImages(),

@@ -4,20 +4,27 @@
     any other host: /v2/{account}.{region}/name                                 dkr, that registry
                     /v2/name                                                    dkr, the default registry
     prod-{region}-starport-layer-bucket.s3.{region}.{domain}, or /layers/...    layers
+    vpce-{id}.{service}.{region}.vpce.{domain}                                  that VPC endpoint, as the path says
     a POST, or any request signed as AWS's are                                   api
+    /v1/credentials                                                              workloads
     /livez, /readyz                                                             health
 
 A host name decides what a request addresses and never how answers name this server.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from openecr.names import REGISTRY_COMPONENT, RegistryName
 
 _REGISTRY_HOST = re.compile(r"([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.[a-z0-9.-]+", re.IGNORECASE)
 _LAYER_HOST = re.compile(r"prod-([a-z0-9-]+)-starport-layer-bucket\.s3\.([a-z0-9-]+)\.[a-z0-9.-]+", re.IGNORECASE)
+WORKLOADS_PATH = "/v1/credentials"
+"""What ``AWS_CONTAINER_CREDENTIALS_FULL_URI`` names; no API that openecr serves has this path."""
+_ENDPOINT_HOST = re.compile(
+    r"(vpce-[0-9a-f]{8,17})\.(?:api\.ecr|dkr\.ecr|ec2|kms|sts)\.([a-z0-9-]+)\.vpce\.[a-z0-9.-]+", re.IGNORECASE
+)
 _PUBLIC_HOSTS = frozenset(("public.ecr.aws", "ecr-public.aws.com"))
 
 
@@ -29,6 +36,7 @@ class Plane(Enum):
     PUBLIC = "public"
     LAYERS = "layers"
     HEALTH = "health"
+    WORKLOADS = "workloads"
     NONE = "none"
 
 
@@ -44,6 +52,25 @@ class Address:
     """That part, for links back: ``/123456789012.eu-west-1``."""
     by_host: bool = False
     """Whether the host name addressed the registry; then an account or region that is not served is 404."""
+    vpc_endpoint_id: str | None = None
+    """The VPC endpoint that the host name names."""
+    layers_region: str | None = None
+    """On the layers plane the region of the bucket that the host name names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What the application knows of a request before any plane looks at it."""
+
+    request_id: str
+    address: Address
+    headers: dict[bytes, bytes]
+    base_url: str
+    source_address: str
+    secure: bool
+    host: str
+    listener: str = ""
+    """The address that the listener is bound to."""
 
 
 def address(host: str, method: str, path: str, default: RegistryName, *, signed: bool = False) -> Address:
@@ -59,10 +86,21 @@ def address(host: str, method: str, path: str, default: RegistryName, *, signed:
     name = _without_port(host)
     if path in ("/livez", "/readyz"):
         return Address(Plane.HEALTH, default, path)
-    if path.startswith("/layers/") or _LAYER_HOST.fullmatch(name):
-        return Address(Plane.LAYERS, default, path)
+    layer_host = _LAYER_HOST.fullmatch(name)
+    if path.startswith("/layers/") or layer_host is not None:
+        return Address(Plane.LAYERS, default, path, layers_region=layer_host[1].lower() if layer_host else None)
+    endpoint = _ENDPOINT_HOST.fullmatch(name)
+    if endpoint is not None:
+        there = RegistryName(default.account_id, endpoint[2].lower())
+        return replace(_by_path(name, method, path, there, signed=signed), vpc_endpoint_id=endpoint[1].lower())
+    return _by_path(name, method, path, default, signed=signed)
+
+
+def _by_path(name: str, method: str, path: str, default: RegistryName, *, signed: bool) -> Address:
     if path == "/v2" or path.startswith("/v2/"):
         return _dkr(name, path, default)
+    if path == WORKLOADS_PATH and method != "POST" and not signed:
+        return Address(Plane.WORKLOADS, default, path)
     if method == "POST" or signed:
         return Address(Plane.API, default, path)
     return Address(Plane.NONE, default, path)

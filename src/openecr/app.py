@@ -14,29 +14,36 @@ from typing import Any
 import botocore.session
 import structlog
 
-from openecr.addressing import Plane, address
+from openecr.access.networks import parse_source
+from openecr.addressing import WORKLOADS_PATH, Arrival, Plane, address
 from openecr.asgi import Receive, Scope, Send
 from openecr.aws.plane import ApiPlane
 from openecr.blobs.disk import Disk
 from openecr.blobs.opening import default_folder, open_stores
-from openecr.call import Deployment, Waist
+from openecr.call import API, Deployment, Origin, Waist
 from openecr.db.engines import open_database, require_schema
 from openecr.db.sqlite import host_clock_us
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import JobWorker
+from openecr.key_notes import KeyNotes
 from openecr.keyring import RENEW_SECONDS, KeyringUnusable, load_root_keys, open_keyring, renew
 from openecr.layers import LayersPlane
 from openecr.logs import AccessLog
 from openecr.names import RegistryName
 from openecr.oci.http import Answer
-from openecr.oci.plane import Arrival, DkrPlane, fault
+from openecr.oci.plane import DkrPlane, fault
 from openecr.oci.render import not_found
 from openecr.pull_notes import PullNotes
 from openecr.services.ecr import encrypting, garbage, quotas, upkeep
 from openecr.services.ecr.integrity import scrub
 from openecr.services.kms import upkeep as kms_upkeep
 from openecr.services.served import SERVICES
+from openecr.services.sts import upkeep as sts_upkeep
 from openecr.settings import Settings
+from openecr.waiting_room import WaitingRoom
+from openecr.workloads.answers import reply as reply_to_workload
+from openecr.workloads.container import ContainerCredentials
+from openecr.workloads.instance_metadata import InstanceMetadata
 
 log = structlog.get_logger("openecr")
 
@@ -48,12 +55,15 @@ SCHEDULES = (
     Schedule("scrub-layers", "scrub-layers", 10 * _MINUTE_US),
     Schedule("encrypt-stored", "encrypt-stored", 10 * _MINUTE_US),
     Schedule("destroy-keys", "destroy-keys", 10 * _MINUTE_US),
+    Schedule("delete-sessions", "delete-sessions", 10 * _MINUTE_US),
 )
 """Work that comes back, once per deployment however many job processes there are."""
 
 _HEALTH_SECONDS = 5.0
 _HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 """A host that answers may repeat; a proxy that passes on a client's header passes on whatever it holds."""
+_WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?|([0-9.]{7,15}):[0-9]{1,5}")
+"""An address as some proxies put it into X-Forwarded-For."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +74,16 @@ class _Proxies:
 
     def trusts(self, source: str) -> bool:
         """Whether the peer's address is a trusted proxy's."""
-        if not self.networks:
-            return False
-        try:
-            peer = ipaddress.ip_address(source)
-        except ValueError:
-            return False
-        return any(peer.version == network.version and peer in network for network in self.networks)
+        peer = parse_source(source) if self.networks else None
+        return peer is not None and any(
+            peer.version == network.version and peer in network for network in self.networks
+        )
 
 
 class Application:
     """The ASGI application of one worker, and the work of one job process."""
 
-    def __init__(self, deployment: Deployment, notes: PullNotes, *, base_url: str) -> None:
+    def __init__(self, deployment: Deployment, notes: tuple[PullNotes, KeyNotes], *, base_url: str) -> None:
         self._deployment = deployment
         self._notes = notes
         self._base_url = base_url.rstrip("/")
@@ -87,24 +94,39 @@ class Application:
         self._dkr = DkrPlane(self._waist, served_regions(settings))
         self._layers = LayersPlane(deployment)
         self._api = ApiPlane(self._waist, SERVICES)
+        self._container_credentials = ContainerCredentials(self._waist)
+        self._instance_metadata = InstanceMetadata(self._waist)
         self._access_log = AccessLog() if settings.access_log else None
-        self._flushing: asyncio.Task[None] | None = None
+        self._flushing: list[asyncio.Task[None]] = []
         self._keys_due_seconds = time.monotonic() + RENEW_SECONDS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            return
-        if self._flushing is None:
-            self._flushing = asyncio.create_task(self._notes.flush_forever(self._deployment.database))
+        if scope["type"] == "http":
+            arrival = self._arrival(scope, str(uuid.uuid4()))
+            await self._serve(
+                scope, arrival.request_id, arrival.source_address, self._dispatch(scope, receive, send, arrival)
+            )
+
+    async def answer_node(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answer one request on a listener of ``metadata_listen``, where nothing else is served."""
+        if scope["type"] == "http":
+            client = scope.get("client")
+            source, request_id = str(client[0]) if client else "", str(uuid.uuid4())
+            await self._serve(scope, request_id, source, self._dispatch_node(scope, send, source, request_id))
+
+    async def _serve(self, scope: Scope, request_id: str, source: str, answering: Awaitable[int]) -> None:
+        """Answer with fresh keys, and log."""
+        if not self._flushing:
+            self._flushing = [
+                asyncio.create_task(notes.flush_forever(self._deployment.database)) for notes in self._notes
+            ]
         if time.monotonic() >= self._keys_due_seconds:
             await self._renew_keys()
         started = time.perf_counter_ns()
-        request_id = str(uuid.uuid4())
-        arrival = self._arrival(scope, request_id)
         status = 0
         try:
-            status = await self._dispatch(scope, receive, send, arrival)
+            status = await answering
         except Exception:
             log.exception("request failed", request_id=request_id, method=scope["method"], path=scope["path"])
             raise
@@ -116,8 +138,38 @@ class Application:
                     status=status,
                     duration_us=(time.perf_counter_ns() - started) // 1000,
                     request_id=request_id,
-                    source=arrival.source_address,
+                    source=source,
                 )
+
+    async def _dispatch_node(self, scope: Scope, send: Send, source: str, request_id: str) -> int:
+        headers, method, path = _headers(scope["headers"]), scope["method"], scope["path"]
+        origin = self._unproven(headers, source, request_id, secure=False)
+        if path == WORKLOADS_PATH:
+            answer = await self._container_credentials.answer(method, headers, origin, private=True)
+        else:
+            answer = await self._instance_metadata.answer(method, path, headers, origin)
+        return await reply_to_workload(send, scope, answer, request_id)
+
+    async def _answer_workload(self, scope: Scope, send: Send, arrival: Arrival) -> int:
+        source, headers = arrival.source_address, arrival.headers
+        origin = self._unproven(headers, source, arrival.request_id, secure=arrival.secure)
+        private = arrival.secure or _is_loopback(source)
+        answer = await self._container_credentials.answer(scope["method"], headers, origin, private=private)
+        return await reply_to_workload(send, scope, answer, arrival.request_id)
+
+    def _unproven(self, headers: dict[bytes, bytes], source: str, request_id: str, *, secure: bool) -> Origin:
+        """A request that no access key signed."""
+        return Origin(
+            request_id=request_id,
+            access_key_id="",
+            registry=self._default,
+            base_url=self._base_url,
+            now_us=self._deployment.now_us(),
+            strictness=API,
+            source_address=source,
+            secure=secure,
+            user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
+        )
 
     async def _renew_keys(self) -> None:
         """Read the table of keys again: a request that comes after the keyring's time never meets a key it lacks."""
@@ -150,15 +202,18 @@ class Application:
             case Plane.DKR:
                 return await _reply(send, scope, await self._answer_dkr(scope, receive, arrival), arrival.request_id)
             case Plane.LAYERS:
-                path = arrival.address.path
-                return await self._layers.answer(scope, receive, send, path, arrival.headers, arrival.request_id)
+                return await self._layers.answer(scope, receive, send, arrival)
             case Plane.API:
                 scope["openecr.request_id"] = arrival.request_id
                 scope["openecr.base_url"] = arrival.base_url
                 scope["openecr.source"] = arrival.source_address
                 scope["openecr.secure"] = arrival.secure
+                scope["openecr.listener"] = arrival.listener
+                scope["openecr.vpc_endpoint_id"] = arrival.address.vpc_endpoint_id
                 scope["openecr.host"] = arrival.host
                 return await self._api(scope, receive, send)
+            case Plane.WORKLOADS:
+                return await self._answer_workload(scope, send, arrival)
             case Plane.HEALTH:
                 return await _reply(send, scope, await self._health(arrival.address.path), arrival.request_id)
             case _:
@@ -175,7 +230,9 @@ class Application:
         headers = _headers(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1")
         client = scope.get("client")
-        source = str(client[0]) if client else ""
+        source = _plain(str(client[0])) if client else ""
+        server = scope.get("server")
+        listener = str(server[0]) if server else ""
         secure = scope["scheme"] == "https"
         base_url = self._base_url
         if self._proxies.trusts(source):
@@ -187,7 +244,7 @@ class Application:
             source = _forwarded_for(headers.get(b"x-forwarded-for"), source, self._proxies)
         path = scope.get("raw_path", b"").decode("latin-1").partition("?")[0] or scope["path"]
         where = address(host, scope["method"], path, self._default, signed=_is_signed(headers, scope))
-        return Arrival(request_id, where, headers, base_url, source, secure, host)
+        return Arrival(request_id, where, headers, base_url, source, secure, host, listener)
 
     async def _health(self, path: str) -> Answer:
         """Alive while it answers; ready while its database does, and agrees with it on the time."""
@@ -204,11 +261,16 @@ class Application:
                 return Answer(503, ((b"content-type", b"text/plain"),), f"{trouble}\n".encode())
         return Answer(200, ((b"content-type", b"text/plain"),), b"ok\n")
 
+    def let_go(self) -> None:
+        """End the requests that are held without an answer: the server is about to stop."""
+        self._deployment.waiting_room.close()
+
     async def close(self) -> None:
         """Write down what is noted, and let go of the database."""
-        if self._flushing is not None:
-            self._flushing.cancel()
-        await self._notes.flush(self._deployment.database)
+        for flushing in self._flushing:
+            flushing.cancel()
+        for notes in self._notes:
+            await notes.flush(self._deployment.database)
         if self._access_log is not None:
             self._access_log.flush()
         await self._deployment.database.close()
@@ -229,6 +291,11 @@ class Application:
             destroyed = await kms_upkeep.destroy_due_keys(database, self._deployment.now_us())
             if destroyed:
                 log.info("KMS keys destroyed", keys=destroyed)
+
+        async def delete_sessions(_args: Mapping[str, Any]) -> None:
+            deleted = await sts_upkeep.delete_due_sessions(database, self._deployment.now_us())
+            if deleted:
+                log.info("sessions deleted", sessions=deleted)
 
         async def collect_garbage(_args: Mapping[str, Any]) -> None:
             collected = await garbage.collect(database, blobs, settings, disk_of(settings))
@@ -253,6 +320,7 @@ class Application:
                 "scrub-layers": self._with_fresh_keys(scrub_layers),
                 "encrypt-stored": self._with_fresh_keys(encrypt_stored),
                 "destroy-keys": self._with_fresh_keys(destroy_keys),
+                "delete-sessions": delete_sessions,
             },
             schedules=SCHEDULES,
         )
@@ -264,15 +332,16 @@ class Application:
 
 async def build(settings: Settings, *, base_url: str) -> Application:
     """Open a deployment that was migrated, and compose the application."""
-    notes = PullNotes()
-    deployment = await compose(settings, note_pull=notes.note, connected=True)
-    return Application(deployment, notes, base_url=base_url)
+    pulls, keys = PullNotes(), KeyNotes()
+    deployment = await compose(settings, note_pull=pulls.note, note_key_use=keys.note, connected=True)
+    return Application(deployment, (pulls, keys), base_url=base_url)
 
 
 async def compose(
     settings: Settings,
     *,
     note_pull: Callable[[int, int], None] = lambda _key, _now_us: None,
+    note_key_use: Callable[[str, str, str, int], None] = lambda _key_id, _service, _region, _now_us: None,
     connected: bool = False,
 ) -> Deployment:
     """Open the database, the blob stores and the keyring of a deployment that was migrated."""
@@ -290,6 +359,8 @@ async def compose(
         new_id=lambda: str(uuid.uuid4()),
         new_object_id=blobs.new_object_id,
         note_pull=note_pull,
+        waiting_room=WaitingRoom(settings.vpc_timeout_seconds),
+        note_key_use=note_key_use,
     )
 
 
@@ -327,6 +398,13 @@ def _is_signed(headers: dict[bytes, bytes], scope: Scope) -> bool:
     return headers.get(b"authorization", b"").startswith(b"AWS4-") or b"X-Amz-Signature=" in scope["query_string"]
 
 
+def _is_loopback(source: str) -> bool:
+    try:
+        return ipaddress.ip_address(source).is_loopback
+    except ValueError:
+        return False
+
+
 def _headers(received: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Headers by lower-case name; one that is repeated is one list (RFC 9110 §5.3), as Go's clients send Accept."""
     gathered: dict[bytes, bytes] = {}
@@ -338,10 +416,17 @@ def _headers(received: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 def _forwarded_for(header: bytes | None, peer: str, proxies: _Proxies) -> str:
     """The nearest address in the chain that is not a trusted proxy's."""
     for text in reversed((header or b"").decode("latin-1").split(",")):
-        candidate = text.strip()
+        candidate = _plain(text.strip())
         if candidate and not proxies.trusts(candidate):
             return candidate
     return peer
+
+
+def _plain(text: str) -> str:
+    """An address without brackets, port, or an IPv6 spelling of IPv4; what is none stays as it was told."""
+    found = _WITH_PORT.fullmatch(text)
+    address = parse_source(text if found is None else found[1] or found[2])
+    return text if address is None else str(address)
 
 
 async def _reply(send: Send, scope: Scope, answer: Answer | None, request_id: str) -> int:

@@ -13,15 +13,21 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from openecr.access.decision import decide
-from openecr.access.identity import Caller, find_caller
+from openecr.access.authorization import Authorizer, Question
+from openecr.access.identity import ANONYMOUS, Caller, find_caller
+from openecr.access.known_networks import KnownNetworks
+from openecr.access.networks import Asked, Way
+from openecr.access.policies.evaluation import NamedPolicy, Verdict
+from openecr.asgi import Receive
 from openecr.blobs.store import BlobStore
 from openecr.db.connection import Connection, Database
 from openecr.encryption import KeyService, LocalKeys, open_store
-from openecr.errors import AccessDenied, UnrecognizedClient
+from openecr.errors import AccessDenied, NotReachable, Unanswered, UnrecognizedClient
 from openecr.keyring import Keyring
 from openecr.names import RegistryName, parse_repository_arn, repository_arn
+from openecr.remote.issuer_keys import IssuerKeys
 from openecr.settings import Settings
+from openecr.waiting_room import WaitingRoom
 
 T = TypeVar("T")
 _MOST_EFFECTS = 8
@@ -69,6 +75,7 @@ class Origin:
 
     request_id: str
     access_key_id: str
+    """Empty where nothing was proven: only a decision that takes anonymous callers runs then."""
     registry: RegistryName
     """On the dkr plane what host and path address; on the api plane the account is the caller's."""
     base_url: str
@@ -77,6 +84,17 @@ class Origin:
     strictness: Strictness
     source_address: str = ""
     secure: bool = False
+    user_agent: str = ""
+    vpc_id: str | None = None
+    """The VPC whose network the source is in, where the request came through one of its endpoints: aws:SourceVpc."""
+    vpc_endpoint_id: str | None = None
+    """The endpoint that the request came through: aws:SourceVpce; None on the public side."""
+    endpoint_policy: str | None = None
+    """That endpoint's policy; None where it has none of its own, which allows everything."""
+    vpc_source_ip: str | None = None
+    """The source's address in its VPC: aws:VpcSourceIp. AWS has no aws:SourceIp beside it."""
+    in_vpc: bool = False
+    """Whether the source is in a declared VPC, by whichever way it came: then its layers come from openecr itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +115,36 @@ class Deployment:
     """A fresh id for an object of a registry in this region; it says which store the object is in."""
     note_pull: Callable[[int, int], None]
     """(image key, now_us): remember that an image was pulled; flushed in batches, so a pull writes no row."""
+    note_key_use: Callable[[str, str, str, int], None] = field(default=lambda _key_id, _service, _region, _now_us: None)
+    """(access key id, service, region, now_us): remember that a key was used; flushed in batches, as pulls are."""
+    networks: KnownNetworks = field(default_factory=KnownNetworks)
+    """The declared VPCs, as this process knows them."""
+    waiting_room: WaitingRoom = field(default_factory=lambda: WaitingRoom(0))
+    """Where requests stay that get no answer."""
+    authorizer: Authorizer = field(default_factory=Authorizer)
+    """Who may do what, with what this process compiled before."""
+    issuer_keys: IssuerKeys = field(default_factory=IssuerKeys)
+    """The keys of identity providers, asked for on this process's account."""
 
     @property
     def kms_keys(self) -> KeyService:
         """Whoever holds the KMS keys: openecr's own KMS."""
         return LocalKeys(self.database, self.keyring)
+
+    async def way(self, asked: Asked, receive: Receive) -> Way:
+        """By which way a request came; the first thing that a plane asks.
+
+        Raises:
+            NotReachable, Unanswered: by none, told at once or after the request was held.
+            DatabaseAway
+        """
+        found = await self.networks.way(self.database, asked)
+        if isinstance(found, Way):
+            return found
+        if self.settings.vpc_refusals == "explain":
+            raise NotReachable(reason=found.reason)
+        await self.waiting_room.hold(receive)
+        raise Unanswered
 
     async def store_of(self, data_key: bytes | None) -> BlobStore:
         """The store to read and write one object with, by the wrapped data key of its row; to delete, use ``blobs``.
@@ -139,6 +182,8 @@ class Call:
     writes: bool = False
     """Whether the transaction is one that writes; then what it finds is held where others might change it."""
     results: Mapping[Effect, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What the operation was called with, for conditions that ask."""
 
     @property
     def now_us(self) -> int:
@@ -160,6 +205,59 @@ class Call:
         addressed = self.origin.registry
         return addressed if registry_id is None else RegistryName(registry_id, addressed.region)
 
+    def verdict(
+        self,
+        action: str,
+        resource: str,
+        *,
+        trust: NamedPolicy | None = None,
+        more: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Verdict:
+        """Whether the caller may do something, and why.
+
+        Args:
+            trust: the resource's own policy where the resource is no repository.
+            more: condition keys in lower case that this action alone has.
+        """
+        origin = self.origin
+        question = Question(
+            caller=self.caller,
+            action=action,
+            resource=resource,
+            registry=origin.registry,
+            now_us=origin.now_us,
+            source_address=origin.source_address,
+            secure=origin.secure,
+            user_agent=origin.user_agent,
+            vpc_id=origin.vpc_id,
+            vpc_endpoint_id=origin.vpc_endpoint_id,
+            endpoint_policy=origin.endpoint_policy,
+            vpc_source_ip=origin.vpc_source_ip,
+            arguments=self.arguments,
+            trust=trust,
+            more=more or {},
+        )
+        return self.deployment.authorizer.decide(self.db, question)
+
+    def authorize(
+        self,
+        action: str,
+        resource: str,
+        *,
+        trust: NamedPolicy | None = None,
+        more: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        """Refuse what the caller may not do. Comes before existence, so that a denial tells nothing.
+
+        Raises:
+            AccessDenied: in AWS's words, with the verdict.
+        """
+        verdict = self.verdict(action, resource, trust=trust, more=more)
+        if not verdict.allowed:
+            raise AccessDenied(
+                principal=self.caller.arn, action=action, resource=resource, reason=verdict.reason, verdict=verdict
+            )
+
     def obtain(self, effect: Effect) -> Any:
         """The effect's result, performed between two runs of this decision."""
         if effect not in self.results:
@@ -168,6 +266,8 @@ class Call:
 
 
 Resources = Callable[[RegistryName, Mapping[str, Any]], list[str]]
+Located = Callable[[Call, Mapping[str, Any]], list[str]]
+Keys = Callable[[Call, Mapping[str, Any]], Mapping[str, tuple[str, ...]]]
 
 
 def repository_resources(registry: RegistryName, arguments: Mapping[str, Any]) -> list[str]:
@@ -184,6 +284,11 @@ def no_resource(_registry: RegistryName, _arguments: Mapping[str, Any]) -> list[
     return ["*"]
 
 
+def without_permission(_registry: RegistryName, _arguments: Mapping[str, Any]) -> list[str]:
+    """For what every known caller may do, whatever policies say."""
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[T]):
     """A function with an open transaction, the IAM action it is, and the resources it touches."""
@@ -194,6 +299,22 @@ class Decision(Generic[T]):
     resources: Resources
     consistent: bool = True
     """Whether its statements must see one snapshot; a read that is one statement need not."""
+    anonymous: bool = False
+    """Whether it takes callers who proved nothing, and decides itself what they may."""
+    located: Located | None = None
+    """The resources instead, where their ARNs need what is stored, or who is calling."""
+    keys: Keys | None = None
+    """Condition keys in lower case that the operation alone has."""
+
+    def authorize(self, call: "Call", arguments: Mapping[str, Any]) -> None:
+        """Refuse the call unless the caller may do this to every resource that it touches."""
+        if self.located is not None:
+            resources = self.located(call, arguments)
+        else:
+            resources = self.resources(call.registry(), arguments)
+        more = None if self.keys is None else self.keys(call, arguments)
+        for resource in resources:
+            call.authorize(self.action, resource, more=more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,23 +335,37 @@ class Operation:
 
 
 def decision(
-    action: str, *, writes: bool, resources: Resources = repository_resources, consistent: bool = True
+    action: str,
+    *,
+    writes: bool,
+    resources: Resources = repository_resources,
+    consistent: bool = True,
+    anonymous: bool = False,
 ) -> Callable[[Callable[..., T]], Decision[T]]:
     """Declare a decision that planes and flows run through the waist."""
 
     def declare(function: Callable[..., T]) -> Decision[T]:
-        return Decision(function, action, writes, resources, consistent)
+        return Decision(function, action, writes, resources, consistent, anonymous)
 
     return declare
 
 
 def operation(
-    name: str, *, writes: bool, action: str | None = None, resources: Resources = repository_resources
+    name: str,
+    *,
+    writes: bool,
+    action: str | None = None,
+    resources: Resources = repository_resources,
+    anonymous: bool = False,
+    located: Located | None = None,
+    keys: Keys | None = None,
 ) -> Callable[[Callable[..., dict[str, Any]]], Operation]:
     """Declare an operation; its IAM action is ``ecr:{name}`` unless said otherwise."""
 
     def declare(function: Callable[..., dict[str, Any]]) -> Operation:
-        return Operation(name, Decision(function, action or f"ecr:{name}", writes, resources))
+        decided = action or f"ecr:{name}"
+        made = Decision(function, decided, writes, resources, anonymous=anonymous, located=located, keys=keys)
+        return Operation(name, made)
 
     return declare
 
@@ -277,10 +412,15 @@ class Waist:
     async def run(self, step: Decision[T], origin: Origin, /, **arguments: Any) -> T:
         """Identify the caller, authorize, decide and commit; perform effects in between where asked."""
         results: dict[Effect, Any] = {}
+        if origin.access_key_id:
+            service, _, _ = step.action.partition(":")
+            self.deployment.note_key_use(origin.access_key_id, service, origin.registry.region, origin.now_us)
 
         def body(db: Connection) -> T:
-            call = Call(identify(db, origin), origin, self.deployment, db, step.writes, results)
-            authorize(call, step.action, step.resources(call.registry(), arguments))
+            caller = identify(db, origin, step.action, anonymous=step.anonymous)
+            call = Call(caller, origin, self.deployment, db, step.writes, results, arguments)
+            if not step.anonymous:
+                step.authorize(call, arguments)
             return step.function(call, **arguments)
 
         for _ in range(_MOST_EFFECTS):
@@ -293,17 +433,11 @@ class Waist:
         raise RuntimeError(f"{step.function.__name__} asked for more than {_MOST_EFFECTS} effects")
 
 
-def identify(db: Connection, origin: Origin) -> Caller:
-    """The caller behind a proven access key, or the error of a key that is gone."""
+def identify(db: Connection, origin: Origin, action: str, *, anonymous: bool = False) -> Caller:
+    """The caller behind a proven access key, or the error of a key that is gone, or that this action does not take."""
+    if anonymous and not origin.access_key_id:
+        return ANONYMOUS
     caller = find_caller(db, origin.access_key_id)
-    if caller is None:
+    if caller is None or not caller.credentials_take(action):
         raise UnrecognizedClient
     return caller
-
-
-def authorize(call: Call, action: str, resources: list[str]) -> None:
-    """Refuse the call unless every resource may be acted on. Comes before existence, so that a denial tells nothing."""
-    for resource in resources:
-        denied = decide(call.caller, action, resource)
-        if denied is not None:
-            raise AccessDenied(principal=call.caller.arn, action=action, resource=resource, reason=denied.reason)

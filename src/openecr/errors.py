@@ -150,6 +150,79 @@ class AccessDenied(RegistryError):
     template = "User: {principal} is not authorized to perform: {action} on resource: {resource} {reason}"
 
 
+class NotReachable(RegistryError):
+    """No way of the source's VPC leads here, and the deployment explains instead of staying silent."""
+
+    code = "AccessDeniedException"
+    status = 403
+    oci = ("DENIED", 403)
+    template = "On AWS this request would get no answer: {reason}"
+
+
+class Unanswered(RegistryError):
+    """The same where it stays silent: what ends the connection after the time."""
+
+    code = "RequestTimeoutException"
+    status = 504
+    oci = ("UNAVAILABLE", 504)
+    template = "The request got no answer in time"
+
+
+class AssumptionDenied(AccessDenied):
+    """A role may not be assumed, or its session not be tagged: AWS says neither why, nor if there is a role."""
+
+    template = "User: {principal} is not authorized to perform: {action} on resource: {resource}"
+
+
+class WebIdentityDenied(AccessDenied):
+    """A role does not trust the bearer of a web identity, or is not there: the same to whoever asks."""
+
+    template = "Not authorized to perform {action}"
+
+
+class SessionCredentialsRefused(AccessDenied):
+    """An operation of STS that takes long-term credentials only, or a caller who may never do this."""
+
+    template = "{message}"
+
+
+# STS: what its model declares (API reference, each operation's errors).
+
+
+class IdentityTokenInvalid(RegistryError):
+    """A web identity token that does not prove what its role's account asks for."""
+
+    code = "InvalidIdentityTokenException"
+
+
+class IdentityTokenExpired(RegistryError):
+    """A web identity token past its end."""
+
+    code = "ExpiredTokenException"
+    template = "Token expired: current date/time {now} must be before the expiration date/time {expired}"
+
+
+class IdentityProviderRejected(RegistryError):
+    """A web identity token whose claims cannot be what its provider vouches for."""
+
+    code = "IDPRejectedClaimException"
+    status = 403
+
+
+class IdentityProviderAway(RegistryError):
+    """The identity provider's keys could not be fetched; clients try again."""
+
+    code = "IDPCommunicationErrorException"
+    template = "The keys of the identity provider {issuer} could not be fetched: {why}"
+
+
+class PackedPolicyTooLarge(RegistryError):
+    """Session policies and tags that take more room than a session has."""
+
+    code = "PackedPolicyTooLargeException"
+    template = "Packed size of {what} consumes {percent}% of allotted space."
+
+
 class InvalidParameter(RegistryError):
     """A parameter breaks a constraint of its shape or of the operation."""
 
@@ -169,6 +242,20 @@ class ValidationFailed(RegistryError):
 
     code = "ValidationException"
     oci = ("UNSUPPORTED", 405)
+
+
+class MissingParameter(RegistryError):
+    """EC2's way to refuse a request without a member that it needs."""
+
+    code = "MissingParameter"
+    template = "The request must contain the parameter {parameter}"
+
+
+class InvalidParameterValue(RegistryError):
+    """EC2's way to refuse a member's value."""
+
+    code = "InvalidParameterValue"
+    template = "Value ({value}) for parameter {parameter} is invalid. {constraint}"
 
 
 class InvalidTag(RegistryError):
@@ -213,6 +300,23 @@ class RepositoryNotFound(RegistryError):
     code = "RepositoryNotFoundException"
     oci = ("NAME_UNKNOWN", 404)
     template = "The repository with name '{repository}' does not exist in the registry with id '{registry_id}'"
+
+
+class RepositoryPolicyNotFound(RegistryError):
+    """The repository has no policy."""
+
+    code = "RepositoryPolicyNotFoundException"
+    template = (
+        "Repository policy does not exist for the repository with name '{repository}' "
+        "in the registry with id '{registry_id}'"
+    )
+
+
+class RegistryPolicyNotFound(RegistryError):
+    """The registry has no policy."""
+
+    code = "RegistryPolicyNotFoundException"
+    template = "Registry policy does not exist in the registry with id '{registry_id}'"
 
 
 class RegistryNotServed(RegistryError):
@@ -529,6 +633,56 @@ class KeyUnsupported(RegistryError):
     """A kind of key, or a property of one, that this KMS does not have."""
 
     code = "UnsupportedOperationException"
+
+
+# Identities: IAM's own errors (its API reference, each operation's; texts as its clients quote them).
+
+
+class NoSuchEntity(RegistryError):
+    """No identity, policy, key or provider of this name or ARN in the account."""
+
+    code = "NoSuchEntityException"
+    status = 404
+
+
+class EntityAlreadyExists(RegistryError):
+    """A name is taken, in whatever case."""
+
+    code = "EntityAlreadyExistsException"
+    status = 409
+
+
+class DeleteConflict(RegistryError):
+    """What would be deleted still holds something, or is held."""
+
+    code = "DeleteConflictException"
+    status = 409
+
+
+class MalformedPolicyDocument(RegistryError):
+    """A policy that is no policy of its kind."""
+
+    code = "MalformedPolicyDocumentException"
+
+
+class InvalidInput(RegistryError):
+    """A parameter that fits its shape and means nothing here."""
+
+    code = "InvalidInputException"
+
+
+class PolicyNotAttachable(RegistryError):
+    """A policy that only a service-linked role has."""
+
+    code = "PolicyNotAttachableException"
+    template = "Cannot attach a Service Role Policy to a customer role."
+
+
+class UnmodifiableEntity(RegistryError):
+    """A service-linked role, which only its service changes."""
+
+    code = "UnmodifiableEntityException"
+    template = "Cannot perform the operation on the protected role '{role}' - this role is only modifiable by AWS"
 
 
 # The dkr plane's own.

@@ -25,7 +25,7 @@ from openecr.db.connection import Connection
 
 BLOB_DATA_KEY = "blob-data-key"
 """Wraps the data keys of layers: what ECR calls AES256."""
-USES = ("registry-token", "layer-url", "page-token", "secrets", BLOB_DATA_KEY)
+USES = ("registry-token", "layer-url", "page-token", "metadata-token", "secrets", BLOB_DATA_KEY)
 ROOT_KEY_VARIABLE = "OPENECR_ROOT_KEY_HEX"
 RENEW_SECONDS = 5.0
 """How often a running server reads the table of keys again."""

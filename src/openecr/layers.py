@@ -14,14 +14,16 @@ from xml.sax.saxutils import escape
 
 import structlog
 
-from openecr.access import layer_urls
+from openecr.access import layer_policies, layer_urls
+from openecr.access.networks import Asked, Way
+from openecr.addressing import Arrival
 from openecr.asgi import Receive, Scope, Send
 from openecr.blobs.store import BlobStore, ObjectMissing, StoreFailed, is_object_id
 from openecr.call import Deployment
 from openecr.db import kms
 from openecr.db.layers import Blob, find_object
 from openecr.encryption import key_arn_of, require_usable
-from openecr.errors import DatabaseAway, KmsRefused
+from openecr.errors import DatabaseAway, KmsRefused, NotReachable, Unanswered
 from openecr.names import Digest
 
 _log = structlog.get_logger(__name__)
@@ -34,25 +36,49 @@ class LayersPlane:
 
     deployment: Deployment
 
-    async def answer(
-        self, scope: Scope, receive: Receive, send: Send, path: str, headers: dict[bytes, bytes], request_id: str
-    ) -> int:
+    async def answer(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> int:
         """Serve the object, whole or in part; the status sent."""
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        region = arrival.address.layers_region or query.get("region", arrival.address.registry.region)
+        asked = Asked(arrival.source_address, arrival.listener, "s3", region, arrival.address.vpc_endpoint_id)
+        try:
+            way = await self.deployment.way(asked, receive)
+        except NotReachable as refused:
+            return await _refuse(send, refused.status, "AccessDenied", refused.message)
+        except (DatabaseAway, Unanswered) as away:
+            return await _refuse(send, away.status, "ServiceUnavailable", away.message)
+        return await self._answer(scope, receive, send, arrival, query, region, way)
+
+    async def _answer(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        arrival: Arrival,
+        query: dict[str, str],
+        region: str,
+        way: Way,
+    ) -> int:
         if scope["method"] not in ("GET", "HEAD"):
             return await _refuse(send, 405, "MethodNotAllowed", "The specified method is not allowed.")
-        object_id = path.rsplit("/", 1)[-1]
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        object_id = arrival.address.path.rsplit("/", 1)[-1]
         now_us = self.deployment.wall_us()
         digest = layer_urls.allows(self.deployment.keyring, object_id, query, now_us)
         if digest is None or not is_object_id(object_id):
             return await _refuse(send, 403, "AccessDenied", "The URL is not valid, or it has expired.")
+        user_agent = arrival.headers.get(b"user-agent", b"").decode("latin-1")[:1024]
+        weighed = layer_policies.verdict(
+            way, region=region, object_id=object_id, now_us=now_us, secure=arrival.secure, user_agent=user_agent
+        )
+        if weighed is not None and not weighed.allowed:
+            return await _refuse(send, 403, "AccessDenied", layer_policies.denial(region, object_id, weighed))
         try:
             blob = await self.deployment.database.read(lambda db: find_object(db, object_id), consistent=False)
         except DatabaseAway as away:
             return await _refuse(send, away.status, "ServiceUnavailable", away.message)
         if blob is None:
             return await _refuse(send, 404, "NoSuchKey", "The layer does not exist any more.")
-        wanted = _range(headers.get(b"range"), blob.size_bytes)
+        wanted = _range(arrival.headers.get(b"range"), blob.size_bytes)
         if wanted is None:
             return await _unsatisfiable(send, blob)
         try:
@@ -60,7 +86,7 @@ class LayersPlane:
             store = await self.deployment.store_of(blob.data_key)
         except KmsRefused as refused:
             return await _refuse(send, 400, f"KMS.{refused.fields['kms_error']}", refused.message)
-        return await self._send(scope, receive, send, _Served(store, blob, digest, *wanted), request_id)
+        return await self._send(scope, receive, send, _Served(store, blob, digest, *wanted), arrival.request_id)
 
     async def _require_key(self, blob: Blob) -> None:
         """Refuse a layer whose KMS key may not be used, encrypted already or not, however old the URL is."""

@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from ipaddress import ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl, urlsplit
@@ -76,6 +76,18 @@ class Settings:
     """The default region."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks (CIDR) whose Host and X-Forwarded-* headers count."""
+    metadata_listen: tuple[str, ...] = ()
+    """Where nodes get their role's credentials, as from EC2's instance metadata: ``169.254.169.254:80``; without it
+    nowhere. Nothing else is served there, and never over TLS."""
+    metadata_hop_limit: int = 1
+    """How many hops answers there travel (1 to 64); 1 reaches no container behind a bridge."""
+    vpc_listeners: tuple[str, ...] = ()
+    """Further addresses to listen on, so that VPCs whose networks overlap can be told apart: ``openecr vpc declare
+    --listener``."""
+    vpc_refusals: str = "timeout"
+    """What a request gets that no way of its VPC leads to: ``timeout``, as on AWS, or ``explain``: a 403 with why."""
+    vpc_timeout_seconds: int = 120
+    """How long such a request is held without an answer."""
     clock: str | None = None
     """Offset of the rules' clock (``+181d``), for a data directory that was created with one."""
     upload_expiry_seconds: int = DAY_SECONDS
@@ -99,6 +111,10 @@ class Settings:
     """Life of a presigned layer URL."""
     token_seconds: int = 43_200
     """Life of a registry token; 12 hours on ECR."""
+    token_follows_session: bool = False
+    """A registry token that temporary credentials ask for ends with them; without it, and on ECR, it lasts as any."""
+    oidc_loopback: bool = False
+    """Ask identity providers on this machine for their keys too, by plain http where that is their address."""
     encryption: str = "on"
     """``on``: openecr encrypts layers; ``storage``: the disk does, and openecr only what is under a KMS key."""
     body_budget_bytes: int = 64 * 1024 * 1024
@@ -129,6 +145,15 @@ class Settings:
             parts = urlsplit(self.url)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
                 raise SettingsError(f"--url {self.url} must be http(s)://host[:port], without a path")
+        if self.vpc_refusals not in ("timeout", "explain"):
+            raise SettingsError(f"vpc_refusals is timeout or explain, not '{self.vpc_refusals}'")
+        if self.vpc_timeout_seconds < 1:
+            raise SettingsError("vpc_timeout_seconds must be at least 1")
+        for listener in self.vpc_listeners:
+            try:
+                ip_address(listener)
+            except ValueError:
+                raise SettingsError(f"--vpc-listener {listener} is no address; give one of this machine's") from None
         if self.encryption not in ("on", "storage"):
             raise SettingsError(f"encryption is on or storage, not '{self.encryption}'")
         if self.trash_days < 0:
@@ -147,10 +172,35 @@ class Settings:
             except ValueError as error:
                 raise SettingsError(f"--trusted-proxy {network} is no network: {error}") from None
 
+        if not 1 <= self.metadata_hop_limit <= 64:
+            raise SettingsError("metadata_hop_limit is from 1 to 64")
+        if self.metadata_hop_limit != 1 and not self.metadata_listen:
+            raise SettingsError("metadata_hop_limit does nothing without metadata_listen; give both")
+        for place in self.metadata_listen:
+            metadata_address(place)
+
     @property
     def serves_tls(self) -> bool:
         """Whether the listener itself speaks TLS."""
         return self.tls or self.tls_cert is not None
+
+
+def metadata_address(text: str) -> tuple[str, int]:
+    """(address, port) of one place of ``metadata_listen``.
+
+    Raises:
+        SettingsError: it is no address and port, or every address.
+    """
+    host, _, port = text.rpartition(":")
+    found: IPv4Address | IPv6Address | None
+    try:
+        found = ip_address(host.removeprefix("[").removesuffix("]"))
+        number = int(port)
+    except ValueError:
+        found, number = None, 0
+    if found is None or found.is_unspecified or not 1 <= number <= 65535:
+        raise SettingsError(f"metadata_listen '{text}' is not one address and a port; give it like 169.254.169.254:80")
+    return str(found), number
 
 
 ENVIRONMENT_PREFIX = "OPENECR_"

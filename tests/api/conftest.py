@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -21,6 +22,30 @@ def ecr(server: Server) -> Any:
 def kms(server: Server) -> Any:
     """KMS of the default account."""
     return server.client("kms")
+
+
+@pytest.fixture(scope="session")
+def ec2(server: Server) -> Any:
+    """EC2 of the default account."""
+    return server.client("ec2")
+
+
+@pytest.fixture(scope="session")
+def iam(server: Server) -> Any:
+    """IAM of the default account."""
+    return server.client("iam")
+
+
+@pytest.fixture(scope="session")
+def other_iam(server: Server) -> Any:
+    """IAM of another account, asked in another region."""
+    return server.client("iam", OTHER_ACCOUNT, "eu-west-1")
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test's identity has."""
+    return f"t-{uuid4()}"
 
 
 @pytest.fixture(scope="session")

@@ -78,6 +78,14 @@ def error_of(call: Callable[..., Any], **arguments: Any) -> tuple[str, str]:
     return answer["Error"]["Code"], answer["Error"]["Message"]
 
 
+def refusal_of(call: Callable[..., Any], **arguments: Any) -> tuple[int, str, str]:
+    """(status, code, message) of a call that must be refused."""
+    with pytest.raises(ClientError) as refused:
+        call(**arguments)
+    answer = refused.value.response
+    return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"], answer["Error"]["Message"]
+
+
 def members_of(answer: dict[str, Any]) -> dict[str, Any]:
     """An answer without botocore's own member."""
     return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
@@ -89,6 +97,22 @@ def repository_missing(name: str, registry_id: str = ACCOUNT) -> tuple[str, str]
         "RepositoryNotFoundException",
         f"The repository with name '{name}' does not exist in the registry with id '{registry_id}'",
     )
+
+
+def policy(action: str | list[str], resource: str = "*", effect: str = "Allow", **more: Any) -> str:
+    """A policy document of one statement."""
+    statement = {"Effect": effect, "Action": action, "Resource": resource, **more}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def trust(principal: Any, action: str = "sts:AssumeRole", **more: Any) -> str:
+    """A trust policy of one statement."""
+    statement = {"Effect": "Allow", "Principal": principal, "Action": action, **more}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+OWN_ACCOUNT = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+"""The principal of a trust policy that leaves who to identity policies."""
 
 
 def bad_parameter(parameter: str, constraint: str) -> tuple[str, str]:

@@ -11,6 +11,8 @@ from typing import Any
 
 from tests.e2e.every_operation import tell, upload
 from tests.e2e.shell import Shell
+from tests.identities import make_role, policy, statement, trust_issuer
+from tests.identity_provider import AUDIENCE, SUBJECT, Issuer
 from tests.registry_client import digest_of, image_manifest
 from tests.running import Server
 
@@ -97,3 +99,39 @@ def test_version_2(newer_root_programs: Path, server: Server, ecr: Any, tmp_path
                       "--image-tag", "v1")  # fmt: skip
     assert "(ImageAlreadyExistsException)" in said
     call("DeleteRepository", repositoryName=name, force=True)
+
+
+def test_version_1_assumes_roles_and_needs_no_secret_for_it(server: Server, tmp_path: Path) -> None:
+    """By a user, by a token alone, and with the session that it got."""
+    name = f"cli-{next(_numbers)}"
+    issuer = Issuer(f"https://{name}.example")
+    provider = trust_issuer(server, issuer.name, client_ids=[AUDIENCE], given_keys=issuer.published)
+    trust = policy(
+        statement("sts:AssumeRole", Principal={"AWS": "123456789012"}),
+        statement(
+            "sts:AssumeRoleWithWebIdentity",
+            Principal={"Federated": provider},
+            Condition={"StringEquals": {f"{issuer.name}:aud": AUDIENCE, f"{issuer.name}:sub": SUBJECT}},
+        ),
+    )
+    role = make_role(server, name, trust=trust, allowed=policy(statement("ecr:GetAuthorizationToken", Resource="*")))
+    variables = server.environment()
+    aws = (sys.executable, "-m", "awscli", "--output", "json", "sts")
+    whose = ("--role-arn", role, "--role-session-name", "ci")
+    secrets = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    alone = {key: value for key, value in variables.items() if key not in secrets}
+
+    assumed = json.loads(Shell(variables, tmp_path).run(*aws, "assume-role", *whose))
+    token = ("--web-identity-token", issuer.token())
+    proven = json.loads(Shell(alone, tmp_path).run(*aws, "assume-role-with-web-identity", *whose, *token))
+
+    assert proven["SubjectFromWebIdentityToken"] == SUBJECT
+    for credentials in (assumed["Credentials"], proven["Credentials"]):
+        session = alone | {
+            "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": credentials["SessionToken"],
+        }
+        shell = Shell(session, tmp_path)
+        assert json.loads(shell.run(*aws, "get-caller-identity"))["Arn"] == assumed["AssumedRoleUser"]["Arn"]
+        assert shell.run(sys.executable, "-m", "awscli", "ecr", "get-login-password").strip()

@@ -493,11 +493,11 @@ class TestLayerUrls:
         object_id = signed.partition("?")[0].rsplit("/", 1)[1]
         digest = Digest.of(b"its own bytes")
         for expires_us, status in ((2**60, 200), (1, 403), (0, 403), (-1, 403)):
-            url = layer_urls.presign(insider.keyring, object_id, digest, expires_us)
+            url = layer_urls.presign(insider.keyring, object_id, digest, expires_us, "us-east-1")
             assert anonymous.request("GET", url).status == status
 
     def test_a_url_does_not_outlive_its_blobs_row(self, insider: Insider, anonymous: RegistryClient) -> None:
-        url = layer_urls.presign(insider.keyring, UPLOAD, Digest.of(b""), 2**60)
+        url = layer_urls.presign(insider.keyring, UPLOAD, Digest.of(b""), 2**60, "us-east-1")
         assert anonymous.request("GET", url).status == 404
 
     @pytest.mark.parametrize(
@@ -506,7 +506,7 @@ class TestLayerUrls:
     def test_an_object_id_is_never_a_path_even_when_signed(
         self, insider: Insider, anonymous: RegistryClient, object_id: str
     ) -> None:
-        url = layer_urls.presign(insider.keyring, object_id.rsplit("/", 1)[-1], Digest.of(b""), 2**60)
+        url = layer_urls.presign(insider.keyring, object_id.rsplit("/", 1)[-1], Digest.of(b""), 2**60, "us-east-1")
         query = url.partition("?")[2]
         assert anonymous.request("GET", f"/layers/{object_id}?{query}").status == 403
 

@@ -51,10 +51,19 @@ def test_which_registry_a_request_addresses(
         ("localhost", "GET", "/readyz", Plane.HEALTH),
         ("localhost", "GET", "/layers/x", Plane.LAYERS),
         ("prod-us-east-1-starport-layer-bucket.s3.us-east-1.amazonaws.com", "GET", "/a/b", Plane.LAYERS),
+        ("vpce-0123456789abcdef0.api.ecr.us-east-1.vpce.registry.example", "POST", "/", Plane.API),
         ("public.ecr.aws", "GET", "/v2/alias/name/tags/list", Plane.PUBLIC),
         ("ecr-public.aws.com", "GET", "/v2/", Plane.PUBLIC),
         ("localhost", "GET", "/v2/public.ecr.aws/alias/name/tags/list", Plane.PUBLIC),
         ("localhost", "POST", "/v2/name/blobs/uploads/", Plane.DKR),
+        ("localhost", "GET", "/v1/credentials", Plane.WORKLOADS),
+        ("localhost", "PUT", "/v1/credentials", Plane.WORKLOADS),
+        ("localhost", "POST", "/v1/credentials", Plane.API),
+        ("localhost", "GET", "/v1/credentials/", Plane.NONE),
+        ("localhost", "GET", "/v1/credentials/x", Plane.NONE),
+        ("localhost", "GET", "/v2/v1/credentials/tags/list", Plane.DKR),
+        ("localhost", "GET", "/latest/meta-data/", Plane.NONE),
+        ("localhost", "PUT", "/latest/api/token", Plane.NONE),
         ("localhost", "GET", "//v2/", Plane.NONE),
         ("localhost", "GET", "/V2/", Plane.NONE),
         ("localhost", "GET", "/v2%2f", Plane.NONE),
@@ -71,3 +80,28 @@ def test_every_host_and_path_mean_something(host: str, method: str, path: str) -
     found = address(host, method, path, DEFAULT)
     assert found.plane in Plane
     assert len(found.registry.account_id) == 12
+
+
+@pytest.mark.parametrize(
+    ("host", "endpoint", "region"),
+    [
+        ("vpce-0123456789abcdef0.api.ecr.eu-west-1.vpce.amazonaws.com:443", "vpce-0123456789abcdef0", "eu-west-1"),
+        ("VPCE-0123ABCD.dkr.ecr.us-east-1.vpce.registry.example", "vpce-0123abcd", "us-east-1"),
+        ("vpce-0123abcd.sts.us-east-1.vpce.registry.example", "vpce-0123abcd", "us-east-1"),
+        ("vpce-0123abcd.s3.us-east-1.vpce.registry.example", None, "us-east-1"),
+        ("x.vpce-0123abcd.api.ecr.us-east-1.vpce.registry.example", None, "us-east-1"),
+        ("vpce-0123abcd.api.ecr.us-east-1.registry.example", None, "us-east-1"),
+        ("api.ecr.us-east-1.registry.example", None, "us-east-1"),
+    ],
+)
+def test_a_host_may_name_a_vpc_endpoint(host: str, endpoint: str | None, region: str) -> None:
+    found = address(host, "GET", "/v2/name/tags/list", DEFAULT)
+
+    assert (found.vpc_endpoint_id, found.registry) == (endpoint, RegistryName(DEFAULT.account_id, region))
+
+
+def test_a_bucket_of_layers_has_its_region_in_its_name() -> None:
+    bucket = "prod-eu-west-1-starport-layer-bucket.s3.eu-west-1.amazonaws.com"
+
+    assert address(bucket, "GET", "/layers/x", DEFAULT).layers_region == "eu-west-1"
+    assert address("localhost", "GET", "/layers/x", DEFAULT).layers_region is None

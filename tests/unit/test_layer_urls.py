@@ -9,25 +9,26 @@ from openecr.access import layer_urls
 from openecr.keyring import Keyring
 from openecr.names import Digest
 
+REGION = "us-east-1"
 KEYRING = Keyring({layer_urls.USE: {7: b"a" * 32}})
 OBJECT = "12345678-1234-1234-1234-123456789012"
 DIGEST = Digest.of(b"layer")
 
 
 def query_of(expires_us: int = 1000, keyring: Keyring = KEYRING) -> dict[str, str]:
-    return dict(parse_qsl(layer_urls.presign(keyring, OBJECT, DIGEST, expires_us).partition("?")[2]))
+    return dict(parse_qsl(layer_urls.presign(keyring, OBJECT, DIGEST, expires_us, REGION).partition("?")[2]))
 
 
 @given(st.binary(), st.integers(1, 2**60))
 def test_a_url_allows_its_object_under_its_digest_until_its_end(content: bytes, expires_us: int) -> None:
     digest = Digest.of(content)
-    path, _, query = layer_urls.presign(KEYRING, OBJECT, digest, expires_us).partition("?")
+    path, _, query = layer_urls.presign(KEYRING, OBJECT, digest, expires_us, REGION).partition("?")
     assert path == f"/layers/{OBJECT}"
     assert layer_urls.allows(KEYRING, OBJECT, dict(parse_qsl(query)), expires_us - 1) == digest
     assert layer_urls.allows(KEYRING, OBJECT, dict(parse_qsl(query)), expires_us) is None
 
 
-@given(st.sampled_from(["digest", "expires", "key", "signature"]), st.text(max_size=80))
+@given(st.sampled_from(["digest", "expires", "region", "key", "signature"]), st.text(max_size=80))
 def test_no_other_value_is_allowed_in_any_parameter(name: str, value: str) -> None:
     query = query_of()
     allowed = layer_urls.allows(KEYRING, OBJECT, query | {name: value}, 0)

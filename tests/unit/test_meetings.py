@@ -119,7 +119,7 @@ class World:
             1, "AKIA", REGISTRY.account_id, None, "user", "administrator", "/", "AIDA", "1", 1, *[None] * 8
         )
         origin = Origin("1", "AKIA", REGISTRY, "http://localhost", database.clock_us(), OCI)
-        return Call(Caller(owner, is_administrator=True), origin, deployment, db, writes, Performed())
+        return Call(Caller(owner), origin, deployment, db, writes, Performed())
 
     def meet(
         self,

@@ -18,6 +18,8 @@ NOBODY = _Proxies(())
         ("10.1.2.3", True),
         ("11.1.2.3", False),
         ("fd00::1", True),
+        ("::ffff:10.1.2.3", True),
+        ("::ffff:11.1.2.3", False),
         ("fe80::1", False),
         ("127.0.0.1", False),
         ("", False),
@@ -41,6 +43,13 @@ def test_a_peer_is_trusted_by_its_address_alone(source: str, expected: bool) -> 
         (b"198.51.100.1, 192.0.2.7, 10.0.0.9, fd00::2", "192.0.2.7"),
         (b"10.0.0.8, 10.0.0.9", "10.0.0.1"),
         (b" 192.0.2.7 ,, 10.0.0.9 ", "192.0.2.7"),
+        (b"192.0.2.7:51000, 10.0.0.9:443", "192.0.2.7"),
+        (b"[2001:db8::7]:51000, [fd00::2]", "2001:db8::7"),
+        (b"::ffff:192.0.2.7, ::ffff:10.0.0.9", "192.0.2.7"),
+        # What is no address is nobody's: the chain does not go on to what a client may have written before it.
+        (b"192.0.2.7, unknown", "unknown"),
+        (b"192.0.2.7, 10.0.0.256", "10.0.0.256"),
+        (b"192.0.2.7, 10.0.0.9/8", "10.0.0.9/8"),
     ],
 )
 def test_the_client_is_the_nearest_address_that_is_no_proxys(header: bytes | None, expected: str) -> None:

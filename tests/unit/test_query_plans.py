@@ -13,7 +13,7 @@ import pkgutil
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ MODULES = [
 
 MAY_SCAN = {
     # A deployment has few accounts; they are made one by one by its operator, and listed by the command line.
-    "SELECT id, account_id, created_us, organization_id FROM account ORDER BY account_id",
+    "SELECT id, account_id, created_us, organization_id, alias FROM account ORDER BY account_id",
     # `openecr status` counts the jobs; finished ones are few and are swept.
     "SELECT queue, state, COUNT(*) FROM job GROUP BY queue, state",
     "SELECT COALESCE(SUM(size_bytes), 0) FROM blob",
@@ -84,7 +84,7 @@ MAY_SORT = {
 BOUNDED = {"step", "live", "counted", "dead", "held", "kept"}
 """What statements gather in memory before they go on, at most a step of it; here it may be read whole and sorted."""
 
-NEVER_DELETED = {"registry", "account", "principal"}
+NEVER_DELETED = {"registry", "account"}
 """Tables whose rows stay: no delete has to look for what refers to them."""
 
 
@@ -197,6 +197,8 @@ def samples(kind: Any) -> Iterator[Any]:
         yield tuple(next(samples(item)) for item in arguments if item is not ...)
     elif origin is dict:
         yield {}
+    elif origin is Mapping:
+        yield dict.fromkeys(samples(arguments[0]), next(samples(arguments[1])))
     elif kind is RegistryName:
         yield RegistryName("123456789012", "us-east-1")
     elif is_dataclass(kind) and isinstance(kind, type):

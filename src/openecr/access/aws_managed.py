@@ -7,6 +7,8 @@ from functools import cache
 from typing import Any
 
 PREFIX = "arn:aws:iam::aws:policy/"
+SERVICE_ROLE_FOLDER = "aws-service-role/"
+"""Where the policies are that only service-linked roles have."""
 ADMINISTRATOR_ACCESS = f"{PREFIX}AdministratorAccess"
 
 _PULL = ("GetAuthorizationToken", "BatchCheckLayerAvailability", "GetDownloadUrlForLayer", "BatchGetImage")
@@ -89,6 +91,22 @@ _STATEMENTS: Mapping[str, tuple[int, list[dict[str, Any]]]] = {
     "AmazonElasticContainerRegistryPublicReadOnly": (1, [_allow(*_public(_READ_PUBLIC))]),
     "AmazonElasticContainerRegistryPublicPowerUser": (1, [_allow(*_public((*_READ_PUBLIC, *_PUSH)))]),
     "AmazonElasticContainerRegistryPublicFullAccess": (1, [_allow("ecr-public:*", "sts:GetServiceBearerToken")]),
+    f"{SERVICE_ROLE_FOLDER}ECRReplicationServiceRolePolicy": (
+        1,
+        [_allow(*_ecr(("CreateRepository", "ReplicateImage")))],
+    ),
+    f"{SERVICE_ROLE_FOLDER}AWSECRPullThroughCache_ServiceRolePolicy": (
+        1,
+        [
+            _allow(*_ecr((*_PULL, *_PUSH, "BatchImportUpstreamImage", "GetImageCopyStatus"))),
+            _allow("secretsmanager:GetSecretValue")
+            | {
+                "Resource": "arn:aws:secretsmanager:*:*:secret:ecr-pullthroughcache/*",
+                "Condition": {"StringEquals": {"aws:ResourceAccount": "${aws:PrincipalAccount}"}},
+            },
+        ],
+    ),
+    f"{SERVICE_ROLE_FOLDER}ECRTemplateServiceRolePolicy": (1, [_allow(*_ecr(("CreateRepository",)))]),
 }
 """Name → (version, statements): a new policy is a line."""
 

@@ -4,7 +4,7 @@ import base64
 import secrets
 from dataclasses import dataclass
 
-USER_ID, ROLE_ID, GROUP_ID, POLICY_ID = "AIDA", "AROA", "AGPA", "ANPA"
+USER_ID, ROLE_ID, GROUP_ID, POLICY_ID, INSTANCE_PROFILE_ID = "AIDA", "AROA", "AGPA", "ANPA", "AIPA"
 LONG_TERM, TEMPORARY = "AKIA", "ASIA"
 
 

@@ -1,9 +1,10 @@
 """Presigned layer URLs: a right to read one blob until an instant, for whoever holds the URL.
 
-    /layers/{object id}?digest=..&expires=..&key=..&signature=..
+    /layers/{object id}?digest=..&expires=..&region=..&key=..&signature=..
 
-The signature covers the object, the digest it is served under and the instant, and nothing else can be put in their
-place; the bytes are found by the blob's object id, so that a URL neither names a repository nor survives the blob.
+The signature covers the object, the digest it is served under, the instant and the registry's region, and nothing else
+can be put in their place; the bytes are found by the blob's object id, so that a URL neither names a repository nor
+survives the blob.
 """
 
 import base64
@@ -16,10 +17,11 @@ from openecr.names import Digest
 USE = "layer-url"
 
 
-def presign(keyring: Keyring, object_id: str, digest: Digest, expires_us: int) -> str:
+def presign(keyring: Keyring, object_id: str, digest: Digest, expires_us: int, region: str) -> str:
     """The path and query of a URL that reads this object, as this digest, until then."""
-    key_id, signature = keyring.sign(USE, _signed(object_id, str(digest), expires_us))
-    return f"/layers/{object_id}?digest={digest}&expires={expires_us}&key={key_id}&signature={_text(signature)}"
+    key_id, signature = keyring.sign(USE, _signed(object_id, str(digest), expires_us, region))
+    told = f"digest={digest}&expires={expires_us}&region={region}&key={key_id}"
+    return f"/layers/{object_id}?{told}&signature={_text(signature)}"
 
 
 def allows(keyring: Keyring, object_id: str, query: Mapping[str, str], now_us: int) -> Digest | None:
@@ -33,12 +35,14 @@ def allows(keyring: Keyring, object_id: str, query: Mapping[str, str], now_us: i
         return None
     if digest is None or not canonical or now_us >= expires_us:
         return None
-    good = keyring.verifies(USE, key_id, _signed(object_id, str(digest), expires_us), signature)
+    good = keyring.verifies(
+        USE, key_id, _signed(object_id, str(digest), expires_us, query.get("region", "")), signature
+    )
     return digest if good else None
 
 
-def _signed(object_id: str, digest: str, expires_us: int) -> bytes:
-    return f"{object_id}\n{digest}\n{expires_us}".encode()
+def _signed(object_id: str, digest: str, expires_us: int, region: str) -> bytes:
+    return f"{object_id}\n{digest}\n{expires_us}\n{region}".encode()
 
 
 def _text(signature: bytes) -> str:

@@ -17,6 +17,7 @@ from openecr.errors import RequestTimedOut, RequestTooLarge, Throttled
 
 LIMIT_BYTES = 32 * 1024 * 1024
 SMALL_BYTES = 64 * 1024
+UNSIGNED_BUDGET_BYTES = 4 * 1024 * 1024
 WAIT_SECONDS = 10.0
 STALL_SECONDS = 20.0
 LEAST_BYTES_PER_SECOND = 64 * 1024
@@ -96,10 +97,16 @@ class Bodies:
         small = max(budget_bytes // 8, SMALL_BYTES)
         self._small = Budget(small)
         self._large = Budget(max(budget_bytes - small, LIMIT_BYTES))
+        self._unsigned = Budget(UNSIGNED_BUDGET_BYTES)
 
     @asynccontextmanager
-    async def read(self, receive: Receive, announced_bytes: int | None) -> AsyncIterator[Body]:
+    async def read(
+        self, receive: Receive, announced_bytes: int | None, *, unsigned: bool = False
+    ) -> AsyncIterator[Body]:
         """The body, held in the budget until the block ends.
+
+        Args:
+            unsigned: nobody is known to send it: it is small, and takes no room from those who are known.
 
         Raises:
             RequestTooLarge: more than the api plane takes, announced or sent.
@@ -107,10 +114,11 @@ class Bodies:
             RequestTimedOut: the client stalled.
             ClientLeft: the client closed the connection.
         """
-        most = LIMIT_BYTES if announced_bytes is None else announced_bytes
-        if most > LIMIT_BYTES:
-            raise RequestTooLarge(limit_bytes=LIMIT_BYTES)
-        budget = self._small if most <= SMALL_BYTES else self._large
+        limit = SMALL_BYTES if unsigned else LIMIT_BYTES
+        most = limit if announced_bytes is None else announced_bytes
+        if most > limit:
+            raise RequestTooLarge(limit_bytes=limit)
+        budget = self._unsigned if unsigned else self._small if most <= SMALL_BYTES else self._large
         async with budget.hold(most):
             yield await _receive_all(receive, most)
 

@@ -47,6 +47,12 @@ PATTERNS_CHECKED: Final = {
 }
 """Shape → the pattern to check with instead of the model's."""
 
+MAXIMA_CHECKED: Final = {
+    # A marker of IAM says where to go on, signed; the position may be a policy's ARN [openecr].
+    "markerType": 4096,
+}
+"""Shape → the greatest length or value to check instead of the model's."""
+
 RESERVED_NAMES: Final = frozenset(
     {
         # The first component of such a name addresses another registry on a plain host [openecr, design §3].

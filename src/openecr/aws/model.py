@@ -12,8 +12,10 @@ from botocore import xform_name
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
 
-SERVICES = ("ecr", "ecr-public", "sts", "kms")
+SERVICES = ("ecr", "ecr-public", "iam", "sts", "kms", "ec2")
 """The services whose names and operations openecr knows, built or not."""
+LOADED_LATE = frozenset(("ec2",))
+"""Models that are read at their first request: EC2's takes 22 MB and 50 ms, and few deployments ask for it."""
 _ENDPOINT_PREFIX = "api.ecr"
 """How botocore's table of endpoints calls ecr."""
 
@@ -62,7 +64,22 @@ def _load(name: str) -> Service:
 @cache
 def service_of_target(prefix: str) -> Service | None:
     """The service whose JSON targets begin so."""
-    return next((load(name) for name in SERVICES if load(name).target_prefix == prefix), None)
+    return next(
+        (load(name) for name in SERVICES if name not in LOADED_LATE and load(name).target_prefix == prefix), None
+    )
+
+
+@cache
+def unsigned_service() -> Service:
+    """STS: the one service of the query protocol whose model has operations that come without a signature."""
+    (found,) = {
+        name
+        for name in SERVICES
+        if name not in LOADED_LATE
+        and load(name).protocol == "query"
+        and any(operation.auth_type == "none" for operation in load(name).operations.values())
+    }
+    return load(found)
 
 
 @cache

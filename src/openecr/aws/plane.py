@@ -5,8 +5,12 @@
 
 The order is the behaviour reference's (§1.3): what comes earlier is told first, and a key that is not known is refused
 before its body is read. A plane holds no rule of the registry: it decodes, checks shapes, calls and encodes.
+
+An operation that its model declares with ``authtype: none`` comes without a signature, and by a small form only.
 """
 
+import hashlib
+import hmac
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,14 +20,16 @@ from uuid import uuid4
 import structlog
 
 from openecr.access import sigv4
+from openecr.access.networks import Asked, Way
 from openecr.asgi import Receive, Scope, Send
-from openecr.aws import json_protocol, model, query_protocol, validate
+from openecr.aws import ec2_protocol, json_protocol, model, query_protocol, validate
 from openecr.aws.bodies import Bodies, Body, ClientLeft
 from openecr.aws.model import Service
 from openecr.aws.signers import SigningKeys
 from openecr.call import API, Operation, Origin, Waist
-from openecr.db.callers import find_signing_secret
+from openecr.db.callers import SigningSecret, find_signing_secret
 from openecr.errors import (
+    ExpiredToken,
     MissingAuthenticationToken,
     ProtocolError,
     RegistryError,
@@ -37,6 +43,10 @@ from openecr.names import RegistryName
 JSON_SKEW_MINUTES = 5
 QUERY_SKEW_MINUTES = 15
 CLIENT_LEFT = 499
+_FORMS = {"query": query_protocol, "ec2": ec2_protocol}
+"""The protocols whose requests are forms and whose answers are XML."""
+_ENDPOINT_SERVICES = {"ecr": "ecr.api"}
+"""A service → what a VPC endpoint for it is called, where that differs."""
 
 
 _log = structlog.get_logger(__name__)
@@ -80,7 +90,8 @@ class ApiPlane:
         wall_clock: seconds UTC, for the dates of signatures; the rules' clock is the deployment's.
 
     Keys of the ASGI scope that ``app`` sets: ``openecr.base_url`` (required), ``openecr.request_id``, ``openecr.host``
-    (the host that the client signed, where a trusted proxy told it), ``openecr.source``, ``openecr.secure``.
+    (the host that the client signed, where a trusted proxy told it), ``openecr.source``, ``openecr.secure``,
+    ``openecr.listener`` and ``openecr.vpc_endpoint_id`` (by which way it came).
     """
 
     def __init__(
@@ -98,15 +109,22 @@ class ApiPlane:
         self._signing_keys = SigningKeys(deployment.keyring)
         self._bodies = Bodies(deployment.settings.body_budget_bytes)
         for name in model.SERVICES:
-            model.load(name)
+            if name not in model.LOADED_LATE:
+                model.load(name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer one request; the status that was sent, 499 where the client left before its body was complete."""
         request = _request(scope)
         service: Service | None = None
         try:
-            claim, service = self._claim(request)
-            answer = await self._answer(request, claim, service, receive)
+            if _is_unsigned(request):
+                service = model.unsigned_service()
+                way = await self._way(request, service, self._waist.deployment.settings.region, receive)
+                answer = await self._answer_unsigned(request, service, way, receive)
+            else:
+                claim, service = self._claim(request)
+                way = await self._way(request, service, claim.region, receive)
+                answer = await self._answer(request, claim, service, way, receive)
         except ClientLeft:
             return CLIENT_LEFT
         except RegistryError as error:
@@ -116,6 +134,18 @@ class ApiPlane:
             answer = _told(request, service, ServerFault(request_id=request.id))
         await _send(send, request.id, answer)
         return answer.status
+
+    async def _way(self, request: Request, service: Service, region: str, receive: Receive) -> Way:
+        """By which way the request came, before anything of it is proven: a packet filter knows no signatures."""
+        scope = request.scope
+        asked = Asked(
+            scope.get("openecr.source", ""),
+            scope.get("openecr.listener", ""),
+            _ENDPOINT_SERVICES.get(service.name, service.name),
+            region,
+            scope.get("openecr.vpc_endpoint_id"),
+        )
+        return await self._waist.deployment.way(asked, receive)
 
     def _claim(self, request: Request) -> tuple[sigv4.Claim, Service]:
         """Who the request claims to come from, and the service it is for; scope and date hold, nothing is proven."""
@@ -147,46 +177,65 @@ class ApiPlane:
         if claim.service not in model.SERVICES:
             raise self._not_served(claim.service[:128])
         service = model.load(claim.service)
-        if service.protocol != "query":
+        if service.protocol not in _FORMS:
             raise UnknownOperation(message=f"{claim.service} does not speak the AWS query protocol")
         return service
 
     def _not_served(self, service: str) -> ServiceNotServed:
         return ServiceNotServed(service=service, served=", ".join(sorted(self._services)))
 
-    async def _answer(self, request: Request, claim: sigv4.Claim, service: Service, receive: Receive) -> Answer:
+    async def _answer(
+        self, request: Request, claim: sigv4.Claim, service: Service, way: Way, receive: Receive
+    ) -> Answer:
         deployment = self._waist.deployment
         signer = await deployment.database.read(
             lambda db: find_signing_secret(db, claim.access_key_id), consistent=False
         )
         if signer is None:
             raise UnrecognizedClient
+        if signer.expires_us is not None and deployment.now_us() >= signer.expires_us:
+            raise ExpiredToken
         async with self._bodies.read(receive, _content_length(request)) as body:
             sigv4.verify(request.received, claim, self._signing_keys.key(signer, claim), body.sha256)
-            if claim.session_token:
-                raise UnrecognizedClient  # no temporary credentials are issued yet, so no token is right
+            _require_session_token(signer, claim)
             name, handler, arguments = self._call(request, service, body)
-            origin = Origin(
-                request_id=request.id,
-                access_key_id=signer.access_key_id,
-                registry=RegistryName(signer.account_id, claim.region),
-                base_url=request.scope["openecr.base_url"],
-                now_us=deployment.now_us(),
-                strictness=API,
-                source_address=request.scope.get("openecr.source", ""),
-                secure=request.scope.get("openecr.secure", False),
-            )
+            origin = self._origin(request, signer.access_key_id, RegistryName(signer.account_id, claim.region), way)
             answer = await self._waist.invoke(handler, origin, **arguments)
-        if service.protocol == "query":
-            encoded = query_protocol.encode(service, name, answer, request.id)
-            return Answer(200, query_protocol.CONTENT_TYPE, encoded)
-        encoded = json_protocol.encode(answer, service.operations[name].output_shape)
-        return Answer(200, json_protocol.CONTENT_TYPE, encoded)
+        return _encoded(request, service, name, answer)
+
+    async def _answer_unsigned(self, request: Request, service: Service, way: Way, receive: Receive) -> Answer:
+        """Run an operation that takes callers who prove nothing; to every other a signature is missing."""
+        settings = self._waist.deployment.settings
+        async with self._bodies.read(receive, _content_length(request), unsigned=True) as body:
+            _require_unsigned_operation(service, query_protocol.parse_form(body.content))
+            name, handler, arguments = self._call(request, service, body)
+            origin = self._origin(request, "", RegistryName(settings.account_id, settings.region), way)
+            answer = await self._waist.invoke(handler, origin, **arguments)
+        return _encoded(request, service, name, answer)
+
+    def _origin(self, request: Request, access_key_id: str, registry: RegistryName, way: Way) -> Origin:
+        return Origin(
+            request_id=request.id,
+            access_key_id=access_key_id,
+            registry=registry,
+            base_url=request.scope["openecr.base_url"],
+            now_us=self._waist.deployment.now_us(),
+            strictness=API,
+            source_address=request.scope.get("openecr.source", ""),
+            secure=request.scope.get("openecr.secure", False),
+            user_agent=_user_agent(request),
+            vpc_id=way.vpc_id,
+            vpc_endpoint_id=way.endpoint_id,
+            endpoint_policy=way.policy,
+            vpc_source_ip=way.source,
+            in_vpc=way.in_vpc,
+        )
 
     def _call(self, request: Request, service: Service, body: Body) -> tuple[str, Operation, dict[str, Any]]:
         """(operation, its handler, its arguments): known, built, parsed and within the shapes' constraints."""
         fields: dict[str, str] = {}
-        if service.protocol == "query":
+        form = _FORMS.get(service.protocol)
+        if form is not None:
             fields = query_protocol.parse_form(request.received.raw_query)
             fields |= query_protocol.parse_form(body.content)
             name = _action(service, fields)
@@ -194,10 +243,7 @@ class ApiPlane:
             name = (request.target or "").partition(".")[2]
         handler = self._handler(service, name)
         shape = service.operations[name].input_shape
-        if service.protocol == "query":
-            values = query_protocol.decode(fields, shape)
-        else:
-            values = json_protocol.decode(body.content, shape)
+        values = form.decode(fields, shape) if form is not None else json_protocol.decode(body.content, shape)
         validate.check(service, name, values)
         spelled = model.arguments_of(shape)
         return name, handler, {spelled[member]: value for member, value in values.items()}
@@ -209,6 +255,48 @@ class ApiPlane:
         if handler is None:
             raise UnknownOperation(message=f"{name} is not built yet in openecr")
         return handler
+
+
+def _is_unsigned(request: Request) -> bool:
+    """Whether a form came that claims no signature at all."""
+    received = request.received
+    return (
+        request.is_query
+        and received.method == "POST"
+        and "authorization" not in received.headers
+        and not received.raw_query
+    )
+
+
+def _require_unsigned_operation(service: Service, fields: Mapping[str, str]) -> None:
+    """Refuse a form that asks for something else than what the model lets come unsigned."""
+    operation = service.operations.get(fields.get("Action", ""))
+    if operation is None or operation.auth_type != "none" or fields.get("Version") != service.version:
+        raise MissingAuthenticationToken
+
+
+def _require_session_token(signer: SigningSecret, claim: sigv4.Claim) -> None:
+    """A session's signature needs its token, header or query; a long-term key has none.
+
+    Raises:
+        UnrecognizedClient: not told apart from an unknown key, as on AWS.
+    """
+    given = (claim.session_token or "").encode("latin-1")
+    if signer.token_digest is None:
+        if given:
+            raise UnrecognizedClient
+        return
+    if not hmac.compare_digest(hashlib.sha256(given).digest(), signer.token_digest):
+        raise UnrecognizedClient
+
+
+def _encoded(request: Request, service: Service, name: str, answer: Mapping[str, Any]) -> Answer:
+    """An answer in the protocol of its service."""
+    form = _FORMS.get(service.protocol)
+    if form is not None:
+        return Answer(200, query_protocol.CONTENT_TYPE, form.encode(service, name, answer, request.id))
+    encoded = json_protocol.encode(answer, service.operations[name].output_shape)
+    return Answer(200, json_protocol.CONTENT_TYPE, encoded)
 
 
 def _request(scope: Scope) -> Request:
@@ -239,6 +327,10 @@ def _claimed_service(request: Request) -> str | None:
         return None
 
 
+def _user_agent(request: Request) -> str:
+    return b" ".join(request.received.headers.get("user-agent", [])).decode("latin-1")[:1024]
+
+
 def _content_length(request: Request) -> int | None:
     given = request.received.headers.get("content-length")
     return int(given[0]) if given is not None and given[0].isdigit() and len(given[0]) < 19 else None
@@ -255,7 +347,8 @@ def _action(service: Service, fields: Mapping[str, str]) -> str:
 def _told(request: Request, service: Service | None, error: RegistryError) -> Answer:
     """An error in the protocol that the request spoke."""
     if request.is_query:
-        status, body = query_protocol.encode_error(service, error, request.id)
+        form = query_protocol if service is None else _FORMS.get(service.protocol, query_protocol)
+        status, body = form.encode_error(service, error, request.id)
         return Answer(status, query_protocol.CONTENT_TYPE, body)
     return Answer(error.status, json_protocol.CONTENT_TYPE, json_protocol.encode_error(error))
 

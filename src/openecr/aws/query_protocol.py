@@ -18,7 +18,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from openecr.aws.answers import AnswerError, encoded_scalar, iso_instant, require_fitting, require_type
 from openecr.aws.model import Service
-from openecr.errors import RegistryError, SerializationFailed
+from openecr.errors import ProtocolError, RegistryError, SerializationFailed
 
 CONTENT_TYPE = b"text/xml"
 _MOST_FIELDS = 10_000
@@ -71,7 +71,7 @@ def decode(fields: Mapping[str, str], shape: Shape | None) -> dict[str, Any]:
     Raises:
         SerializationFailed: a value is of a wrong type, or a name is nested beyond reason.
     """
-    return _structure(shape, _tree(fields)) if isinstance(shape, StructureShape) else {}
+    return _structure(shape, tree_of(fields)) if isinstance(shape, StructureShape) else {}
 
 
 def encode(service: Service, operation: str, answer: Mapping[str, Any], request_id: str) -> bytes:
@@ -89,7 +89,7 @@ def encode(service: Service, operation: str, answer: Mapping[str, Any], request_
         raise AnswerError(f"{operation} has no output shape, the answer has {sorted(answer)}")
     return (
         f'<{operation}Response xmlns="{service.namespace}">{result}<ResponseMetadata>'
-        f"<RequestId>{_text(request_id)}</RequestId></ResponseMetadata></{operation}Response>"
+        f"<RequestId>{text_of(request_id)}</RequestId></ResponseMetadata></{operation}Response>"
     ).encode()
 
 
@@ -99,21 +99,24 @@ def encode_error(service: Service | None, error: RegistryError, request_id: str)
     namespace = f' xmlns="{service.namespace}"' if service is not None and service.namespace else ""
     kind = "Receiver" if status >= 500 else "Sender"
     body = (
-        f"<ErrorResponse{namespace}><Error><Type>{kind}</Type><Code>{_text(code)}</Code>"
-        f"<Message>{_text(error.message)}</Message></Error><RequestId>{_text(request_id)}</RequestId></ErrorResponse>"
+        f"<ErrorResponse{namespace}><Error><Type>{kind}</Type><Code>{text_of(code)}</Code>"
+        f"<Message>{text_of(error.message)}</Message></Error><RequestId>{text_of(request_id)}</RequestId></ErrorResponse>"
     )
     return status, body.encode()
 
 
 def _spelling(service: Service | None, error: RegistryError) -> tuple[str, int]:
-    shape = None if service is None else service.errors.get(error.code)
+    # A protocol's error may share its name with one that a model declares for something else: a session that expired is
+    # ExpiredToken, a web identity token that did is STS's own ExpiredTokenException.
+    declares = service is not None and not isinstance(error, ProtocolError)
+    shape = service.errors.get(error.code) if declares and service is not None else None
     if shape is not None and "error" in shape.metadata:
         told = shape.metadata["error"]
         return told.get("code", error.code), told.get("httpStatusCode", 400)
     return ERRORS.get(error.code, (error.code, error.status))
 
 
-def _tree(fields: Mapping[str, str]) -> Tree:
+def tree_of(fields: Mapping[str, str]) -> Tree:
     """Dotted names as a tree; a name that is both a value and a branch is the branch."""
     root: Tree = {}
     for name, value in fields.items():
@@ -141,19 +144,19 @@ def _structure(shape: StructureShape, tree: Tree) -> dict[str, Any]:
 
 def _decoded(shape: Shape, value: Any, path: str) -> Any:
     if isinstance(shape, StructureShape):
-        return _structure(shape, _branch(value, path))
+        return _structure(shape, branch_of(value, path))
     if isinstance(shape, ListShape):
         if value == "":
             return []  # how SDKs spell an empty list
-        branch = _branch(value, path)
+        branch = branch_of(value, path)
         if not shape.serialization.get("flattened"):
-            branch = _branch(branch.get(shape.member.serialization.get("name", "member"), {}), path)
-        return [_decoded(shape.member, branch[index], path) for index in sorted(branch, key=_index)]
+            branch = branch_of(branch.get(shape.member.serialization.get("name", "member"), {}), path)
+        return [_decoded(shape.member, branch[index], path) for index in sorted(branch, key=index_of)]
     if isinstance(shape, MapShape):
-        branch = _branch(value, path)
+        branch = branch_of(value, path)
         if not shape.serialization.get("flattened"):
-            branch = _branch(branch.get("entry", {}), path)
-        entries = [_branch(branch[index], path) for index in sorted(branch, key=_index)]
+            branch = branch_of(branch.get("entry", {}), path)
+        entries = [branch_of(branch[index], path) for index in sorted(branch, key=index_of)]
         key, item = _name_of(shape.key, "key"), _name_of(shape.value, "value")
         return {
             str(_decoded(shape.key, entry.get(key, ""), path)): _decoded(shape.value, entry.get(item, ""), path)
@@ -161,10 +164,15 @@ def _decoded(shape: Shape, value: Any, path: str) -> Any:
         }
     if isinstance(value, dict):
         raise SerializationFailed(message=f"Unexpected complex element at '{path}'")
-    return _scalar(shape.type_name, value, path)
+    return scalar(shape.type_name, value, path)
 
 
-def _scalar(type_name: str, text: str, path: str) -> Any:
+def scalar(type_name: str, text: str, path: str) -> Any:
+    """A field's text as the model types it.
+
+    Raises:
+        SerializationFailed: it is not of that type.
+    """
     try:
         if type_name in ("integer", "long"):
             number = int(text) if re.fullmatch("[+-]?[0-9]{1,19}", text) else None
@@ -185,13 +193,15 @@ def _scalar(type_name: str, text: str, path: str) -> Any:
     return text
 
 
-def _branch(value: Any, path: str) -> Tree:
+def branch_of(value: Any, path: str) -> Tree:
+    """What is nested under a name; a plain value there is refused."""
     if not isinstance(value, dict):
         raise SerializationFailed(message=f"A structure, list or map is expected at '{path}'")
     return value
 
 
-def _index(text: str) -> int:
+def index_of(text: str) -> int:
+    """The number of a list's member; anything else is refused."""
     if not re.fullmatch("[0-9]{1,6}", text):
         raise SerializationFailed(message=f"'{text[:64]}' is not the number of a list's member")
     return int(text)
@@ -225,18 +235,19 @@ def _element(shape: Shape, name: str, value: Any, path: str) -> str:
             for key, item in value.items()
         )
         return f"<{tag}>{entries}</{tag}>"
-    return f"<{tag}>{_scalar_text(shape, value, path)}</{tag}>"
+    return f"<{tag}>{scalar_text(shape, value, path)}</{tag}>"
 
 
-def _scalar_text(shape: Shape, value: Any, path: str) -> str:
+def scalar_text(shape: Shape, value: Any, path: str) -> str:
+    """A scalar of an answer as XML text."""
     plain = encoded_scalar(shape, value, path)
     if shape.type_name == "timestamp":
         return iso_instant(value)
     if isinstance(plain, bool):
         return "true" if plain else "false"
-    return _text(str(plain))
+    return text_of(str(plain))
 
 
-def _text(text: str) -> str:
+def text_of(text: str) -> str:
     """Text that every XML parser takes: characters that XML has no spelling for become U+FFFD."""
     return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text), {"\r": "&#13;"})

@@ -16,7 +16,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from openecr.aws import deviations
 from openecr.aws.model import Service
 from openecr.aws.patterns import compiled
-from openecr.errors import InvalidParameter, ValidationFailed
+from openecr.errors import InvalidParameter, InvalidParameterValue, MissingParameter, RegistryError, ValidationFailed
 from openecr.names import is_reserved
 
 _MOST_TOLD = 20
@@ -45,6 +45,7 @@ def check(service: Service, operation: str, values: Mapping[str, Any]) -> None:
     Raises:
         InvalidParameter: in ECR's own form, for the operations that use it.
         ValidationFailed: in the form common to AWS, for the others.
+        MissingParameter, InvalidParameterValue: in EC2's form.
     """
     shape = service.operations[operation].input_shape
     if not isinstance(shape, StructureShape):
@@ -52,6 +53,8 @@ def check(service: Service, operation: str, values: Mapping[str, Any]) -> None:
     found = _reserved(operation, values) or list(islice(_structure(shape, values, ""), _MOST_TOLD))
     if not found:
         return
+    if service.protocol == "ec2":
+        raise _in_words_of_ec2(found[0])
     if tells_in_common_form(service, operation):
         raise ValidationFailed(message=_common_text(found, lower=service.protocol != "json"))
     raise InvalidParameter(parameter=found[0].path, constraint=found[0].own)
@@ -120,8 +123,9 @@ def _broken(shape: Shape, value: Any) -> Iterator[tuple[str, str]]:
     # A text without a minimum of its own may be empty.
     if "min" in limits and measured < limits["min"]:
         yield _texts(f"must have {what} greater than or equal to {limits['min']}", scalar=scalar)
-    if "max" in limits and measured > limits["max"]:
-        yield _texts(f"must have {what} less than or equal to {limits['max']}", scalar=scalar)
+    most = deviations.MAXIMA_CHECKED.get(shape.name, limits.get("max"))
+    if most is not None and measured > most:
+        yield _texts(f"must have {what} less than or equal to {most}", scalar=scalar)
     if shape.type_name != "string":
         return
     if "\0" in value:
@@ -190,6 +194,14 @@ def _quoted(value: object) -> str:
     else:
         text = str(value)
     return f"'{text if len(text) <= _MOST_VALUE_CHARACTERS else text[:_MOST_VALUE_CHARACTERS] + '...'}'"
+
+
+def _in_words_of_ec2(broken: Violation) -> RegistryError:
+    """EC2 tells the first member that is wrong (EC2 API reference, "Common client errors")."""
+    name = broken.path.replace(".member", "")
+    if broken.value is None:
+        return MissingParameter(parameter=name)
+    return InvalidParameterValue(value=str(broken.value)[:128], parameter=name, constraint=broken.common)
 
 
 def _lowered(path: str) -> str:

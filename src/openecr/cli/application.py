@@ -16,13 +16,17 @@ from openecr.cli import (
     jobs,
     keys,
     migrate,
+    oidc,
     quota,
     serve,
+    sessions,
     status,
     transfer,
     undelete,
     usage,
+    vpc,
     worker,
+    workload,
 )
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
@@ -57,6 +61,10 @@ app.add_typer(quota.app, name="quota")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(account.app, name="account")
 app.add_typer(keys.app, name="keys")
+app.add_typer(workload.app, name="workload")
+app.add_typer(vpc.app, name="vpc")
+app.add_typer(sessions.app, name="sessions")
+app.add_typer(oidc.app, name="oidc")
 
 _USAGE_ERRORS: Any = typer.BadParameter.__mro__[1]
 """typer's UsageError: click's own in some of its releases, a copy of it in others."""

@@ -12,6 +12,10 @@ from openecr.keyring import ROOT_KEY_VARIABLE
 from openecr.processes import address
 from openecr.settings import Settings, load
 
+_NO_SETTINGS = frozenset((ROOT_KEY_VARIABLE, "OPENECR_ENDPOINT", "OPENECR_HOSTS", "OPENECR_CA", "OPENECR_CACHE"))
+"""Variables that begin as settings do: the last four are the credential helpers' (docs/workloads.md), whose users run
+commands in the same shell."""
+
 
 class CommandFailed(Exception):
     """A command cannot do what it was asked; the text is one sentence with the remedy."""
@@ -37,7 +41,7 @@ def settings(config: Path | None, **flags: Any) -> Settings:
     The data directory is absolute, because it is shown and handed on. Where nobody says where metadata and layers are,
     a command beside a running server takes what that server uses.
     """
-    environment = {name: value for name, value in os.environ.items() if name != ROOT_KEY_VARIABLE}
+    environment = {name: value for name, value in os.environ.items() if name not in _NO_SETTINGS}
     flags = {name: value for name, value in flags.items() if not (value is None or value is False or value == ())}
     loaded = load(flags, environment, config)
     folder = loaded.data_dir.expanduser().absolute()

@@ -48,6 +48,12 @@ def serve(
     trusted_proxy: Annotated[
         list[str] | None, typer.Option(help="Network (CIDR) whose Host and X-Forwarded-* headers count; repeatable.")
     ] = None,
+    metadata_listen: Annotated[
+        list[str] | None, typer.Option(help="Address for nodes' credentials: 169.254.169.254:80; repeatable.")
+    ] = None,
+    vpc_listener: Annotated[
+        list[str] | None, typer.Option(help="Further address to listen on, for a VPC declared with it; repeatable.")
+    ] = None,
     encryption: Annotated[
         str | None, typer.Option(help="on, or storage: the disk encrypts, openecr does not.  [default: on]")
     ] = None,
@@ -75,6 +81,8 @@ def serve(
         account_id=account_id,
         region=region,
         trusted_proxies=tuple(trusted_proxy or ()),
+        metadata_listen=tuple(metadata_listen or ()),
+        vpc_listeners=tuple(vpc_listener or ()),
         encryption=encryption,
         clock=clock,
     )

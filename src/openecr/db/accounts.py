@@ -14,6 +14,8 @@ class Account:
     created_us: int
     organization_id: str | None
     """What ``aws:PrincipalOrgID`` is for its principals."""
+    alias: str | None
+    """A name instead of the number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +26,40 @@ class SealedAccessKey:
     sealed_secret: bytes
 
 
-_COLUMNS = "id, account_id, created_us, organization_id"
+_COLUMNS = "id, account_id, created_us, organization_id, alias"
 
 
 def find(db: Connection, account_id: str) -> Account | None:
     """The account with this id."""
     row = db.row(f"SELECT {_COLUMNS} FROM account WHERE account_id = :account_id", account_id=account_id)
     return None if row is None else Account(*row)
+
+
+def hold(db: Connection, account_id: str) -> int | None:
+    """The key of an account, which no other transaction changes or holds until this one ends: quotas are counted so."""
+    row = db.locked_row("a", "SELECT a.id FROM account a WHERE a.account_id = :account_id", account_id=account_id)
+    return None if row is None else int(row[0])
+
+
+def set_organization(db: Connection, account_id: str, organization_id: str | None) -> bool:
+    """Say what organization an account belongs to; False where there is no such account."""
+    return bool(
+        db.run(
+            "UPDATE account SET organization_id = :organization_id WHERE account_id = :account_id",
+            organization_id=organization_id,
+            account_id=account_id,
+        )
+    )
+
+
+def alias_is_free(db: Connection, alias: str) -> bool:
+    """Whether no account has this alias."""
+    return db.row("SELECT 1 FROM account WHERE alias = :alias", alias=alias) is None
+
+
+def set_alias(db: Connection, account_id: str, alias: str | None) -> None:
+    """Give an account its alias, or take it away."""
+    db.run("UPDATE account SET alias = :alias WHERE account_id = :account_id", alias=alias, account_id=account_id)
 
 
 def every(db: Connection) -> list[Account]:

@@ -30,12 +30,15 @@ class SigningSecret:
     """When the session's credentials end; None for a long-term key."""
 
 
+_OF_SESSION = "ASIA"
+"""What the ids of temporary credentials begin with, so that one table is asked."""
 _SIGNER = (
     "SELECT k.access_key_id, a.account_id, k.sealed_secret, NULL, NULL FROM access_key k"
     " JOIN principal p ON p.id = k.principal_key JOIN account a ON a.id = p.account_key"
     " WHERE k.access_key_id = :access_key_id AND k.active = 1"
-    " UNION ALL"
-    " SELECT s.access_key_id, a.account_id, s.sealed_secret, s.token_digest, s.expires_us FROM session s"
+)
+_SESSION_SIGNER = (
+    "SELECT s.access_key_id, a.account_id, s.sealed_secret, s.token_digest, s.expires_us FROM session s"
     " JOIN principal p ON p.id = s.principal_key JOIN account a ON a.id = p.account_key"
     " WHERE s.access_key_id = :access_key_id"
 )
@@ -43,7 +46,8 @@ _SIGNER = (
 
 def find_signing_secret(db: Connection, access_key_id: str) -> SigningSecret | None:
     """The active access key of this id, to check a signature with."""
-    row = db.kept_row(_SCOPE, _SIGNER, access_key_id=access_key_id)
+    sql = _SESSION_SIGNER if access_key_id.startswith(_OF_SESSION) else _SIGNER
+    row = db.kept_row(_SCOPE, sql, access_key_id=access_key_id)
     return None if row is None else SigningSecret(*row)
 
 
@@ -84,8 +88,9 @@ _KEY_OWNER = (
     " p.access_version, k.created_us, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
     " FROM access_key k JOIN principal p ON p.id = k.principal_key JOIN account a ON a.id = p.account_key"
     " WHERE k.access_key_id = :access_key_id AND k.active = 1"
-    " UNION ALL"
-    " SELECT p.id, s.access_key_id, a.account_id, a.organization_id, p.kind, p.name, p.path, p.unique_id,"
+)
+_SESSION_OWNER = (
+    "SELECT p.id, s.access_key_id, a.account_id, a.organization_id, p.kind, p.name, p.path, p.unique_id,"
     " p.access_version, s.created_us, s.id, s.name, s.expires_us, s.source_identity, s.provider,"
     " CASE WHEN s.policies = '' THEN 0 ELSE 1 END, s.tags, s.chained"
     " FROM session s JOIN principal p ON p.id = s.principal_key JOIN account a ON a.id = p.account_key"
@@ -96,7 +101,8 @@ _KEY_OWNER = (
 def find_key_owner(db: Connection, access_key_id: str) -> KeyOwner | None:
     """The principal behind an active access key or a session that was not revoked, whether or not its credentials
     have expired: a registry token may outlive them. Asked at every request, so that a deleted key ends at once."""
-    row = db.kept_row(_SCOPE, _KEY_OWNER, access_key_id=access_key_id)
+    sql = _SESSION_OWNER if access_key_id.startswith(_OF_SESSION) else _KEY_OWNER
+    row = db.kept_row(_SCOPE, sql, access_key_id=access_key_id)
     return None if row is None else KeyOwner(*row)
 
 

@@ -62,7 +62,7 @@ def pull_by_tag(db: Connection, registry: RegistryName, name: str, tag: str) -> 
 def pull_by_digest(db: Connection, registry: RegistryName, name: str, digest: bytes) -> PulledImage | None:
     """The image of a digest, in one statement; it never changes, so it may be kept until it is deleted."""
     found = db.kept_row(
-        _scope(registry, name),
+        scope(registry, name),
         _PULL_BY_DIGEST,
         unless=_has_kms_key,
         account_id=registry.account_id,
@@ -80,10 +80,11 @@ def _has_kms_key(row: Row) -> bool:
 
 def forget_pulled(db: Connection, registry: RegistryName, name: str) -> None:
     """Images of a repository go, or are served no more: what was kept for pulls by digest is false."""
-    db.forget(_scope(registry, name))
+    db.forget(scope(registry, name))
 
 
-def _scope(registry: RegistryName, name: str) -> str:
+def scope(registry: RegistryName, name: str) -> str:
+    """What is kept of a repository is kept under."""
     return f"repository {registry}/{name}"
 
 

@@ -51,6 +51,11 @@ def put_setting(db: Connection, registry_key: int, name: str, value: str) -> Non
     )
 
 
+def set_policy(db: Connection, registry_key: int, text: str | None) -> None:
+    """Replace the policy; whoever does forgets what is kept of the registry."""
+    db.run("UPDATE registry SET policy = :text WHERE id = :registry_key", registry_key=registry_key, text=text)
+
+
 def account_exists(db: Connection, account_id: str) -> bool:
     """Whether this deployment has the account."""
     return db.row("SELECT 1 FROM account WHERE account_id = :account_id", account_id=account_id) is not None

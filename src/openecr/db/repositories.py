@@ -131,6 +131,17 @@ def replace_kms_key(db: Connection, registry_key: int, old_arn: str, new_arn: st
             )
 
 
+def policy(db: Connection, key: int) -> str | None:
+    """The policy of a repository, as it is stored."""
+    found = db.row("SELECT policy FROM repository WHERE id = :key", key=key)
+    return None if found is None else found[0]
+
+
+def set_policy(db: Connection, key: int, text: str | None) -> None:
+    """Replace the policy; whoever does forgets what is kept of the repository."""
+    db.run("UPDATE repository SET policy = :text WHERE id = :key", key=key, text=text)
+
+
 def set_mutability(db: Connection, key: int, tag_mutability: str, mutability_filters: str) -> None:
     """Replace the tag mutability and its exclusion filters."""
     db.run(

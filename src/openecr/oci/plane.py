@@ -4,10 +4,11 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from openecr.access import tokens
+from openecr.access.networks import Asked
 from openecr.access.tokens import NotCredentials, RegistryToken
-from openecr.addressing import Address
+from openecr.addressing import Arrival
 from openecr.asgi import Receive, Scope
-from openecr.call import OCI, Call, Origin, Waist, decision, no_resource
+from openecr.call import OCI, Call, Origin, Waist, decision, without_permission
 from openecr.errors import (
     InvalidName,
     RegistryError,
@@ -25,9 +26,9 @@ from openecr.services.ecr.registry import is_served
 _MOST_TOKENS = 4096
 
 
-@decision("ecr:GetAuthorizationToken", writes=False, resources=no_resource, consistent=False)
+@decision("ecr:GetAuthorizationToken", writes=False, resources=without_permission, consistent=False)
 def ping(_call: Call) -> None:
-    """``GET /v2/``: the waist found the caller, which is all that is asked."""
+    """``GET /v2/``: the waist found the caller, which is all that is asked; clients ask it before they pull."""
 
 
 _HANDLERS = {
@@ -39,19 +40,6 @@ _HANDLERS = {
     "catalog": listing.repositories,
     "referrers": listing.referrers,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """What the application knows of a request before any plane looks at it."""
-
-    request_id: str
-    address: Address
-    headers: dict[bytes, bytes]
-    base_url: str
-    source_address: str
-    secure: bool
-    host: str
 
 
 @dataclass(slots=True)
@@ -77,9 +65,15 @@ class DkrPlane:
             return _refusal(scope, error)
 
     async def _answer(self, scope: Scope, receive: Receive, arrival: Arrival) -> Answer:
+        address = arrival.address
+        way = await self.waist.deployment.way(
+            Asked(
+                arrival.source_address, arrival.listener, "ecr.dkr", address.registry.region, address.vpc_endpoint_id
+            ),
+            receive,
+        )
         token = self._token(arrival.headers.get(b"authorization"))
         now_us = self.waist.deployment.now_us()
-        address = arrival.address
         route = routes.read(address.path)
         tokens.require_unexpired(token, now_us - self._grace_us(route))
         origin = Origin(
@@ -91,6 +85,12 @@ class DkrPlane:
             OCI,
             arrival.source_address,
             arrival.secure,
+            arrival.headers.get(b"user-agent", b"").decode("latin-1")[:1024],
+            way.vpc_id,
+            way.endpoint_id,
+            way.policy,
+            way.source,
+            way.in_vpc,
         )
         if route is None:
             return render.not_found()

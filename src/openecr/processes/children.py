@@ -17,6 +17,7 @@ from granian.server.embed import Server
 
 from openecr import logs
 from openecr.app import Application, build
+from openecr.asgi import Receive, Scope, Send
 from openecr.db.connection import DatabaseUnusable
 from openecr.keyring import KeyringUnusable
 from openecr.processes.startup import Startup
@@ -35,20 +36,23 @@ _TICKS_TO_START = 10
 _JOB_NICENESS = 10
 
 
+_Answer = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
+
+
 class _SlotServer(Server):
     """granian's embedded server, accepting on a socket that the parent bound and keeps (see ``listeners``)."""
 
-    def __init__(self, application: Application, descriptor: int, startup: Startup) -> None:
+    def __init__(self, answer: _Answer, descriptor: int, startup: Startup, *, tls: bool = True) -> None:
         super().__init__(
-            application,
+            answer,
             interface=Interfaces.ASGINL,
             http=HTTPModes.http1,
             websockets=False,
             log_enabled=False,
             backlog=_BACKLOG,
             backpressure=_BACKPRESSURE,
-            ssl_cert=startup.certificate,
-            ssl_key=startup.certificate_key,
+            ssl_cert=startup.certificate if tls else None,
+            ssl_key=startup.certificate_key if tls else None,
             ssl_protocol_min=SSLProtocols.tls12,
         )
         self._descriptor = descriptor
@@ -84,7 +88,13 @@ def _run(startup: Startup, main: Coroutine[Any, Any, int]) -> int:
 async def _serve(startup: Startup) -> int:
     stop = _stop_on_signals()
     application = await build(startup.settings, base_url=startup.base_url)
-    servers = [_SlotServer(application, descriptor, startup) for descriptor in startup.listeners]
+    nodes = len(startup.settings.metadata_listen)
+    registry, metadata = (
+        startup.listeners[: len(startup.listeners) - nodes],
+        startup.listeners[-nodes:] if nodes else (),
+    )
+    servers = [_SlotServer(application, descriptor, startup) for descriptor in registry]
+    servers += [_SlotServer(application.answer_node, descriptor, startup, tls=False) for descriptor in metadata]
     serving = [asyncio.create_task(server.serve()) for server in servers]
     for _ in range(_TICKS_TO_START):
         await asyncio.sleep(0)
@@ -93,6 +103,7 @@ async def _serve(startup: Startup) -> int:
         _tell_parent(READY)
     await asyncio.wait({stopped, *serving}, return_when=asyncio.FIRST_COMPLETED)
     failed = not stop.is_set()
+    application.let_go()
     for server in servers:
         server.stop()  # type: ignore[no-untyped-call]
     _, cut = await asyncio.wait(serving, timeout=DRAIN_SECONDS)

@@ -5,8 +5,10 @@ follow.
 """
 
 from openecr.call import Operation
+from openecr.services.ec2.operations import OPERATIONS as EC2
 from openecr.services.ecr.operations import OPERATIONS as ECR
+from openecr.services.iam.operations import OPERATIONS as IAM
 from openecr.services.kms.operations import OPERATIONS as KMS
 from openecr.services.sts.operations import OPERATIONS as STS
 
-SERVICES: dict[str, dict[str, Operation]] = {"ecr": ECR, "kms": KMS, "sts": STS}
+SERVICES: dict[str, dict[str, Operation]] = {"ec2": EC2, "ecr": ECR, "iam": IAM, "kms": KMS, "sts": STS}

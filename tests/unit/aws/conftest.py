@@ -24,6 +24,7 @@ from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
 from openecr.keyring import Keyring, create_missing_keys, open_keyring
 from openecr.services.ecr.operations import OPERATIONS as ECR
+from openecr.services.iam.operations import OPERATIONS as IAM
 from openecr.services.kms.operations import OPERATIONS as KMS
 from openecr.services.sts.operations import OPERATIONS as STS
 from openecr.settings import Settings
@@ -61,7 +62,7 @@ class Api:
 
     deployment: Deployment
     services: dict[str, dict[str, Operation]] = field(
-        default_factory=lambda: {"ecr": dict(ECR), "sts": dict(STS), "kms": dict(KMS)}
+        default_factory=lambda: {"ecr": dict(ECR), "iam": dict(IAM), "sts": dict(STS), "kms": dict(KMS)}
     )
     now: float | None = None
     """The server's wall clock, where it is not the client's."""

@@ -141,18 +141,18 @@ def test_a_service_that_is_not_served_gets_an_error_that_names_openecr(api: Api)
     assert reply.error == (
         400,
         "UnknownOperationException",
-        "openecr does not serve the AWS service 'dynamodb'; it serves ecr, kms, sts",
+        "openecr does not serve the AWS service 'dynamodb'; it serves ecr, iam, kms, sts",
     )
 
 
 def test_a_query_service_that_is_not_served_is_told_in_xml(api: Api) -> None:
-    reply = api.query("Action=ListUsers&Version=2010-05-08", service="iam")
+    reply = api.query("Action=ListTopics&Version=2010-03-31", service="sns")
 
     told = ElementTree.fromstring(reply.body).find("Error")
     assert reply.status == 400
     assert told is not None
     assert told.findtext("Code") == "InvalidAction"
-    assert told.findtext("Message") == "openecr does not serve the AWS service 'iam'; it serves ecr, kms, sts"
+    assert told.findtext("Message") == "openecr does not serve the AWS service 'sns'; it serves ecr, iam, kms, sts"
 
 
 def test_an_operation_that_no_model_has_is_unknown(api: Api) -> None:

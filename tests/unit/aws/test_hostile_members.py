@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 
 from openecr.aws import model
 from openecr.services.ecr.operations import OPERATIONS
+from openecr.services.iam.operations import OPERATIONS as IAM_OPERATIONS
 
 if TYPE_CHECKING:
     from tests.unit.aws.conftest import Api
 
-ECR = model.load("ecr")
+ECR, IAM = model.load("ecr"), model.load("iam")
 DIGEST = "sha256:" + "0" * 64
 MANIFEST = json.dumps(
     {
@@ -62,6 +64,16 @@ FITTING = {
     "ImageTag": ["v1"],
     "ImageManifest": [MANIFEST],
     "Arn": ["arn:aws:ecr:us-east-1:123456789012:repository/team/app"],
+    **{key: ["there", "absent"] for key in ["userNameType", "existingUserNameType", "groupNameType", "roleNameType"]},
+    "arnType": [
+        "arn:aws:iam::123456789012:policy/there",
+        "arn:aws:iam::aws:policy/AdministratorAccess",
+        "arn:aws:iam::123456789012:oidc-provider/there.example.com",
+        "arn:aws:iam::123456789012:user/there",
+    ],
+    "policyDocumentType": ['{"Statement": {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}}', "{}", "[]"],
+    "policyVersionIdType": ["v1", "v2"],
+    "ActionNameType": ["ecr:PutImage"],
 }
 ANYTHING = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS
 
@@ -105,3 +117,36 @@ def test_no_members_make_an_operation_fail(api: Api, name: str) -> None:
 
 def _members(name: str) -> list[str]:
     return [*ECR.operations[name].input_shape.members, "unknown"]
+
+
+def _form(name: str, members: dict[str, Any]) -> str:
+    """Members as the query protocol spells them, whatever they hold."""
+    fields = {"Action": name, "Version": IAM.version}
+
+    def spell(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                spell(f"{prefix}.{key}" if prefix else key, item)
+        elif isinstance(value, list):
+            for number, item in enumerate(value, start=1):
+                spell(f"{prefix}.member.{number}", item)
+        elif value is not None:
+            fields[prefix] = str(value).lower() if isinstance(value, bool) else str(value)
+
+    spell("", members)
+    return urlencode(fields)
+
+
+@pytest.mark.parametrize("name", sorted(IAM_OPERATIONS))
+def test_no_members_make_an_operation_of_iam_fail(api: Api, name: str) -> None:
+    api.query(_form("CreateUser", {"UserName": "there"}), "iam")
+    api.query(_form("CreatePolicy", {"PolicyName": "there", "PolicyDocument": FITTING["policyDocumentType"][0]}), "iam")
+    shape = IAM.operations[name].input_shape
+
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(st.just({}) if shape is None else members_of(shape))
+    def answers(members: dict[str, Any]) -> None:
+        reply = api.query(_form(name, members), "iam")
+        assert reply.status in (200, 400, 403, 404, 409), (members, reply.body)
+
+    answers()

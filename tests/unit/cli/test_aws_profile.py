@@ -36,7 +36,8 @@ def test_new_files_are_private_and_complete(files: dict[str, str]) -> None:
         "[profile local]\n# written by openecr env --profile\nregion = us-east-1\nservices = openecr-local\n"
         "ca_bundle = /d/bundle.pem\n\n"
         "[services openecr-local]\n# written by openecr env --profile\n"
-        "ecr =\n  endpoint_url = http://localhost:5050\nkms =\n  endpoint_url = http://localhost:5050\n"
+        "ecr =\n  endpoint_url = http://localhost:5050\niam =\n  endpoint_url = http://localhost:5050\n"
+        "kms =\n  endpoint_url = http://localhost:5050\n"
         "sts =\n  endpoint_url = http://localhost:5050\n"
     )
     assert b"[local]" in read(files, "AWS_SHARED_CREDENTIALS_FILE")

@@ -19,9 +19,9 @@ CREATE TABLE account (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     account_id TEXT NOT NULL UNIQUE,
     created_us INTEGER NOT NULL
-, organization_id TEXT) STRICT;
-INSERT INTO "account" VALUES(1,'123456789012',1795479180317724,NULL);
-INSERT INTO "account" VALUES(2,'999988887777',1795479181054197,NULL);
+, organization_id TEXT, alias TEXT) STRICT;
+INSERT INTO "account" VALUES(1,'123456789012',1795479180317724,NULL,NULL);
+INSERT INTO "account" VALUES(2,'999988887777',1795479181054197,NULL,NULL);
 CREATE TABLE account_setting (
     registry_key INTEGER NOT NULL REFERENCES registry (id) ON DELETE RESTRICT,
     name TEXT NOT NULL,
@@ -165,6 +165,19 @@ CREATE TABLE inline_policy (
     document TEXT NOT NULL,
     PRIMARY KEY (principal_key, name)
 ) STRICT;
+CREATE TABLE instance_profile (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account_key INTEGER NOT NULL REFERENCES account (id) ON DELETE RESTRICT,
+    name TEXT NOT NULL,
+    folded TEXT NOT NULL,
+    path TEXT NOT NULL,
+    unique_id TEXT NOT NULL UNIQUE,
+    role_key INTEGER REFERENCES principal (id) ON DELETE RESTRICT,
+    -- JSON: {tag: value}.
+    tags TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    UNIQUE (account_key, folded)
+) STRICT;
 CREATE TABLE job (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     queue TEXT NOT NULL,
@@ -236,6 +249,8 @@ CREATE TABLE managed_policy (
     description TEXT NOT NULL,
     default_version INTEGER NOT NULL,
     newest_version INTEGER NOT NULL,
+    -- JSON: {tag: value}.
+    tags TEXT NOT NULL,
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
     UNIQUE (account_key, folded)
@@ -261,6 +276,8 @@ CREATE TABLE oidc_provider (
     thumbprints TEXT NOT NULL,
     -- A JSON Web Key Set that an operator gave, where the issuer cannot be asked.
     given_keys TEXT,
+    -- JSON: {tag: value}.
+    tags TEXT NOT NULL DEFAULT '{}',
     created_us INTEGER NOT NULL,
     UNIQUE (account_key, url)
 ) STRICT;
@@ -395,6 +412,32 @@ CREATE TABLE upload_segment (
     PRIMARY KEY (upload_key, offset_bytes)
 ) STRICT;
 INSERT INTO "upload_segment" VALUES(8,0,10);
+CREATE TABLE workload (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    service TEXT NOT NULL,
+    role_id TEXT NOT NULL,
+    session_seconds INTEGER NOT NULL,
+    -- The session that is handed out now, by every server, until it is time for the next.
+    access_key_id TEXT,
+    sealed_session BLOB,
+    renew_us INTEGER NOT NULL DEFAULT 0,
+    created_us INTEGER NOT NULL
+) STRICT;
+CREATE TABLE workload_session (
+    access_key_id TEXT NOT NULL PRIMARY KEY,
+    workload_key INTEGER NOT NULL REFERENCES workload (id) ON DELETE RESTRICT
+) STRICT;
+CREATE TABLE workload_source (
+    network TEXT NOT NULL PRIMARY KEY,
+    workload_key INTEGER NOT NULL REFERENCES workload (id) ON DELETE RESTRICT
+) STRICT;
+CREATE TABLE workload_token (
+    token_digest BLOB NOT NULL PRIMARY KEY,
+    workload_key INTEGER NOT NULL REFERENCES workload (id) ON DELETE RESTRICT,
+    created_us INTEGER NOT NULL,
+    expires_us INTEGER
+) STRICT;
 CREATE INDEX access_key_principal ON access_key (principal_key);
 CREATE INDEX blob_registry ON blob (registry_key);
 CREATE INDEX blob_unheld ON blob (unheld_us) WHERE unheld_us IS NOT NULL;
@@ -433,13 +476,18 @@ CREATE INDEX object_hold_until ON object_hold (until_us);
 CREATE INDEX blob_registry_id ON blob (registry_key, id);
 CREATE INDEX layer_repository_id ON layer (repository_key, id);
 CREATE INDEX repository_live ON repository (registry_key) WHERE trashed_us IS NULL;
+CREATE UNIQUE INDEX account_alias ON account (alias) WHERE alias IS NOT NULL;
 CREATE UNIQUE INDEX principal_folded ON principal (account_key, kind, folded);
-CREATE INDEX group_member_principal ON group_member (principal_key);
+CREATE INDEX group_member_principal ON group_member (principal_key, group_key);
 CREATE INDEX attached_policy_arn ON attached_policy (policy_arn, principal_key);
 CREATE INDEX attached_policy_key ON attached_policy (policy_key);
-CREATE INDEX principal_boundary ON principal (boundary_arn) WHERE boundary_arn IS NOT NULL;
+CREATE INDEX principal_boundary ON principal (boundary_arn, id) WHERE boundary_arn IS NOT NULL;
+CREATE INDEX instance_profile_role ON instance_profile (role_key, id);
 CREATE INDEX session_principal ON session (principal_key, id);
 CREATE INDEX session_kept ON session (kept_until_us);
+CREATE INDEX workload_token_workload ON workload_token (workload_key, created_us);
+CREATE INDEX workload_session_workload ON workload_session (workload_key);
+CREATE INDEX workload_source_workload ON workload_source (workload_key, network);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('deployment_key',5);
 INSERT INTO "sqlite_sequence" VALUES('account',2);

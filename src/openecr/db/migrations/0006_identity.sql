@@ -5,6 +5,9 @@ UPDATE deployment SET value = '6' WHERE name = 'oldest_reader';
 
 -- ``o-...``: what aws:PrincipalOrgID is for the account's principals.
 ALTER TABLE account ADD COLUMN organization_id TEXT;
+-- A name instead of the number, no two accounts' the same.
+ALTER TABLE account ADD COLUMN alias TEXT;
+CREATE UNIQUE INDEX account_alias ON account (alias) WHERE alias IS NOT NULL;
 
 -- IAM's identities: users, roles and groups; a group is attached policies and is no principal. ``access_version`` is a
 -- fresh text whenever what the identity may do changes, so that compiled policies are known by it. ``folded`` is the name
@@ -24,7 +27,7 @@ CREATE TABLE group_member (
     principal_key BIGINT NOT NULL REFERENCES principal (id) ON DELETE RESTRICT,
     PRIMARY KEY (group_key, principal_key)
 ) {table};
-CREATE INDEX group_member_principal ON group_member (principal_key);
+CREATE INDEX group_member_principal ON group_member (principal_key, group_key);
 
 CREATE TABLE identity_tag (
     principal_key BIGINT NOT NULL REFERENCES principal (id) ON DELETE RESTRICT,
@@ -45,6 +48,8 @@ CREATE TABLE managed_policy (
     description TEXT NOT NULL,
     default_version BIGINT NOT NULL,
     newest_version BIGINT NOT NULL,
+    -- JSON: {tag: value}.
+    tags TEXT NOT NULL,
     created_us BIGINT NOT NULL,
     updated_us BIGINT NOT NULL,
     UNIQUE (account_key, folded)
@@ -68,7 +73,7 @@ CREATE TABLE attached_policy (
 ) {table};
 CREATE INDEX attached_policy_arn ON attached_policy (policy_arn, principal_key);
 CREATE INDEX attached_policy_key ON attached_policy (policy_key);
-CREATE INDEX principal_boundary ON principal (boundary_arn) WHERE boundary_arn IS NOT NULL;
+CREATE INDEX principal_boundary ON principal (boundary_arn, id) WHERE boundary_arn IS NOT NULL;
 
 CREATE TABLE inline_policy (
     principal_key BIGINT NOT NULL REFERENCES principal (id) ON DELETE RESTRICT,
@@ -81,7 +86,7 @@ CREATE TABLE inline_policy (
 INSERT INTO attached_policy (principal_key, policy_arn, attached_us)
     SELECT id, 'arn:aws:iam::aws:policy/AdministratorAccess', created_us FROM principal WHERE administrator = 1;
 
--- Written in batches, so that using a key writes no row of it.
+-- Written in batches, so that using a key writes no row of it. The use of a role's sessions is under its unique id.
 CREATE TABLE access_key_use (
     access_key_id TEXT NOT NULL PRIMARY KEY,
     used_us BIGINT NOT NULL,
@@ -98,9 +103,27 @@ CREATE TABLE oidc_provider (
     thumbprints TEXT NOT NULL,
     -- A JSON Web Key Set that an operator gave, where the issuer cannot be asked.
     given_keys TEXT,
+    -- JSON: {tag: value}.
+    tags TEXT NOT NULL DEFAULT '{}',
     created_us BIGINT NOT NULL,
     UNIQUE (account_key, url)
 ) {table};
+
+-- What hands a role to a machine.
+CREATE TABLE instance_profile (
+    id {key},
+    account_key BIGINT NOT NULL REFERENCES account (id) ON DELETE RESTRICT,
+    name TEXT NOT NULL,
+    folded TEXT NOT NULL,
+    path TEXT NOT NULL,
+    unique_id TEXT NOT NULL UNIQUE,
+    role_key BIGINT REFERENCES principal (id) ON DELETE RESTRICT,
+    -- JSON: {tag: value}.
+    tags TEXT NOT NULL,
+    created_us BIGINT NOT NULL,
+    UNIQUE (account_key, folded)
+) {table};
+CREATE INDEX instance_profile_role ON instance_profile (role_key, id);
 
 -- Temporary credentials of STS. A row outlives its credentials as long as registry tokens that they asked for may live.
 CREATE TABLE session (
@@ -131,3 +154,40 @@ CREATE INDEX session_kept ON session (kept_until_us);
 -- another principal.
 ALTER TABLE repository ADD COLUMN policy TEXT;
 ALTER TABLE registry ADD COLUMN policy TEXT;
+
+-- Who gets a role's sessions without a secret of IAM: tasks, which hold a bearer token, and nodes, which come from a
+-- network. ``service`` is the principal that the role must trust. The role is known by its unique id: one that is made
+-- again under the same name is another.
+CREATE TABLE workload (
+    id {key},
+    name TEXT NOT NULL UNIQUE,
+    service TEXT NOT NULL,
+    role_id TEXT NOT NULL,
+    session_seconds BIGINT NOT NULL,
+    -- The session that is handed out now, by every server, until it is time for the next.
+    access_key_id TEXT,
+    sealed_session {bytes},
+    renew_us BIGINT NOT NULL DEFAULT 0,
+    created_us BIGINT NOT NULL
+) {table};
+
+CREATE TABLE workload_token (
+    token_digest {bytes} NOT NULL PRIMARY KEY,
+    workload_key BIGINT NOT NULL REFERENCES workload (id) ON DELETE RESTRICT,
+    created_us BIGINT NOT NULL,
+    expires_us BIGINT
+) {table};
+CREATE INDEX workload_token_workload ON workload_token (workload_key, created_us);
+
+-- Every session of which credentials or a registry token may live: they end with the workload.
+CREATE TABLE workload_session (
+    access_key_id TEXT NOT NULL PRIMARY KEY,
+    workload_key BIGINT NOT NULL REFERENCES workload (id) ON DELETE RESTRICT
+) {table};
+CREATE INDEX workload_session_workload ON workload_session (workload_key);
+
+CREATE TABLE workload_source (
+    network TEXT NOT NULL PRIMARY KEY,
+    workload_key BIGINT NOT NULL REFERENCES workload (id) ON DELETE RESTRICT
+) {table};
+CREATE INDEX workload_source_workload ON workload_source (workload_key, network);

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openecr.access import layer_urls
-from openecr.call import Call, Flow, authorize, decision, flow, operation
+from openecr.call import Call, Flow, decision, flow, operation
 from openecr.db import images, layers, repositories
 from openecr.db.layers import Layer, PulledLayer
 from openecr.db.repositories import Repository
@@ -123,19 +123,20 @@ def locate(call: Call, *, repository_name: str, digest: Digest, registry_id: str
     if layer.kms_key is not None:
         require_usable(layer.kms_key, layer.kms_state)
     seconds = call.settings.layer_url_seconds
-    at_store = call.deployment.blobs.url(layer.object_id, seconds) if _may_leave(layer) else None
+    at_store = call.deployment.blobs.url(layer.object_id, seconds) if _may_leave(call, layer) else None
     if at_store is not None:
         return at_store
     expires_us = call.deployment.wall_us() + seconds * 1_000_000
-    return layer_urls.presign(call.deployment.keyring, layer.object_id, digest, expires_us)
+    return layer_urls.presign(call.deployment.keyring, layer.object_id, digest, expires_us, registry.region)
 
 
-def _may_leave(layer: PulledLayer) -> bool:
-    """Whether a client may be sent to the store for a layer: only for bytes that are there as they must arrive.
+def _may_leave(call: Call, layer: PulledLayer) -> bool:
+    """Whether a client may be sent to the store for a layer: only for bytes that are there as they must arrive, and
+    never one in a VPC, whose endpoint for layers and its policy decide about each of them.
 
-    The one place that decides it; rules on where a caller may get layers from are asked here.
+    The one place that decides it.
     """
-    return not layer.is_encrypted
+    return not layer.is_encrypted and not call.origin.in_vpc
 
 
 locate_layer = decision("ecr:GetDownloadUrlForLayer", writes=False, consistent=False)(locate)
@@ -175,7 +176,7 @@ def mount_layer(
     is not there. Without a source (OCI's anonymous mount) any repository that the caller may read will do.
     """
     target = require_with_key(call, repository_name, registry_id)
-    authorize(call, "ecr:CompleteLayerUpload", [repository_arn(target.registry, target.name)])
+    call.authorize("ecr:CompleteLayerUpload", repository_arn(target.registry, target.name))
     if account_setting(call, target.registry, BLOB_MOUNTING) != "ENABLED":
         return False
     now_us = call.db.clock_us()
@@ -199,7 +200,7 @@ def mount_layer(
 
 def _readable_source(call: Call, target: Repository, source_name: str) -> Repository | None:
     try:
-        authorize(call, "ecr:GetDownloadUrlForLayer", [repository_arn(target.registry, source_name)])
+        call.authorize("ecr:GetDownloadUrlForLayer", repository_arn(target.registry, source_name))
     except AccessDenied:
         return None
     return repositories.find(call.db, target.registry, source_name)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from openecr.access import tokens
-from openecr.call import Call, decision, no_resource, operation
-from openecr.db import registries
+from openecr.call import Call, decision, no_resource, operation, without_permission
+from openecr.db import registries, resource_policies
 from openecr.errors import ValidationFailed
 from openecr.names import RegistryName
 from openecr.services.ecr.addresses import proxy_endpoint
@@ -29,6 +29,9 @@ ACCOUNT_SETTINGS: dict[str, tuple[str, ...]] = {
 def get_authorization_token(call: Call, *, registry_ids: list[str] | None = None) -> dict[str, Any]:
     """A password for Docker that names the caller's access key, for each registry asked for, else the caller's."""
     expires_us = call.now_us + call.settings.token_seconds * 1_000_000
+    owner = call.caller.owner
+    if call.settings.token_follows_session and owner is not None and owner.expires_us is not None:
+        expires_us = min(expires_us, owner.expires_us)
     token = tokens.authorization_token(tokens.issue(call.deployment.keyring, call.caller.access_key_id, expires_us))
     region = call.registry().region
     return {
@@ -62,10 +65,11 @@ def put_account_setting(call: Call, *, name: str, value: str) -> dict[str, Any]:
         raise ValidationFailed(message=f"Invalid value '{value}' for account setting '{name}'")
     registry_key = registries.require_key(call.db, call.registry(), call.now_us)
     registries.put_setting(call.db, registry_key, name, value)
+    resource_policies.forget_registry(call.db, call.registry())
     return {"name": name, "value": value}
 
 
-@decision("ecr:GetAuthorizationToken", writes=False, resources=no_resource, consistent=False)
+@decision("ecr:GetAuthorizationToken", writes=False, resources=without_permission, consistent=False)
 def is_served(call: Call) -> bool:
     """Whether this deployment has the addressed registry's account."""
     return registries.account_exists(call.db, call.registry().account_id)

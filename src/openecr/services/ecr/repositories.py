@@ -19,7 +19,7 @@ from openecr.names import RegistryName, repository_arn
 from openecr.services.ecr import quotas, resource_tags
 from openecr.services.ecr.addresses import repository_uri
 from openecr.services.ecr.mutability_rules import MODES, MOST_WILDCARDS
-from openecr.services.kms.for_ecr import key_for_repository
+from openecr.services.kms.for_ecr import key_for_repository, require_deletable
 from openecr.services.pages import Names, page
 
 
@@ -68,8 +68,10 @@ def create_repository(
     registry = call.registry(registry_id)
     mode = image_tag_mutability or "MUTABLE"
     filters = _mutability_filters(mode, image_tag_mutability_exclusion_filters)
-    encryption_type, kms_key = _encryption(call, encryption_configuration)
+    encryption_type, kms_key = _encryption(call, registry, encryption_configuration)
     wanted_tags = resource_tags.parse(tags or [])
+    if wanted_tags:
+        call.authorize("ecr:TagResource", repository_arn(registry, repository_name))
     registry_key = registries.require_key(call.db, registry, call.now_us)
     if repositories.find(call.db, registry, repository_name) is None:
         quotas.require_room_for_repository(call, registry, registry_key, repository_name)
@@ -130,6 +132,8 @@ def delete_repository(
     repository = require(call, repository_name, registry_id)
     if not force and not images.is_empty(call.db, repository.key):
         raise RepositoryNotEmpty(repository=repository.name, registry_id=repository.registry.account_id)
+    if repository.kms_key is not None:
+        require_deletable(call, repository.kms_key)
     answer = {"repository": render(call, repository)}
     trash.put(
         call.db,
@@ -244,12 +248,12 @@ def _render_filters(stored: str) -> list[dict[str, str]] | None:
     return [{"filterType": "WILDCARD", "filter": wildcard} for wildcard in wildcards] or None
 
 
-def _encryption(call: Call, given: dict[str, str] | None) -> tuple[str, str | None]:
+def _encryption(call: Call, registry: RegistryName, given: dict[str, str] | None) -> tuple[str, str | None]:
     """(type, key ARN or None) of a new repository; a KMS type without a key means the key that AWS manages."""
     encryption_type = (given or {}).get("encryptionType", AES256)
     key = (given or {}).get("kmsKey")
     if encryption_type != AES256:
-        return encryption_type, key_for_repository(call, key)
+        return encryption_type, key_for_repository(call, registry, key)
     if key is not None:
         raise InvalidParameter(
             parameter="encryptionConfiguration", constraint="kmsKey can't be set when encryptionType is AES256"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from openecr.call import Call, authorize, no_resource, operation
+from openecr.call import Call, no_resource, operation
 from openecr.db import kms
 from openecr.db.kms import AWS_MANAGED, PENDING_DELETION, Alias
 from openecr.errors import AccessDenied, AliasExists, AliasNameInvalid, KeyStateInvalid
@@ -20,7 +20,7 @@ def create_alias(call: Call, *, alias_name: str, target_key_id: str) -> dict[str
         raise AliasNameInvalid(message=f"The prefix '{key_names.AWS_ALIAS}' is reserved for AWS managed keys")
     owner = call.registry()
     arn = key_names.arn(owner, alias_name)
-    authorize(call, "kms:CreateAlias", [arn])
+    call.authorize("kms:CreateAlias", arn)
     key = key_names.find(call, target_key_id, aliases=False)
     if key.manager == AWS_MANAGED:
         reason = "because no resource-based policy allows the kms:CreateAlias action"
@@ -40,7 +40,7 @@ def list_aliases(
     owner = call.registry()
     key = None
     if key_id is not None:
-        authorize(call, "kms:ListAliases", [key_names.named_arn(owner, key_id)])
+        call.authorize("kms:ListAliases", key_names.named_arn(owner, key_id))
         key = key_names.find(call, key_id, aliases=False)
 
     def load(position: list[str | int], most: int) -> list[Alias]:

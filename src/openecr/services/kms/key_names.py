@@ -37,6 +37,17 @@ def key_resource(registry: RegistryName, arguments: Mapping[str, Any]) -> list[s
     return [named_arn(registry, arguments.get("key_id") or arguments.get("target_key_id") or "*")]
 
 
+def meant(call: Call, name: str) -> str:
+    """The ARN that policies are asked about: the key's where an alias names one, since no policy speaks of keys by
+    their aliases (KMS developer guide, "Using aliases to control access to KMS keys")."""
+    full = named_arn(call.registry(), name)
+    parts = _ARN.fullmatch(full)
+    if parts is None or not parts[4].startswith("alias/"):
+        return full
+    found = kms.find_by_alias(call.db, RegistryName(parts[3], parts[2]), parts[4])
+    return full if found is None else found.arn
+
+
 def find(call: Call, name: str, *, aliases: bool) -> kms.Key:
     """The key of a name; one that is named directly by a call that writes is held, so that its state stays.
 

@@ -77,7 +77,12 @@ def make(db: Connection, keyring: Keyring, owner: RegistryName, manager: str, de
     return made
 
 
-@operation("DescribeKey", writes=False, action="kms:DescribeKey", resources=key_names.key_resource)
+@operation(
+    "DescribeKey",
+    writes=False,
+    action="kms:DescribeKey",
+    located=lambda call, arguments: [key_names.meant(call, arguments["key_id"])],
+)
 def describe_key(call: Call, *, key_id: str, grant_tokens: list[str] | None = None) -> dict[str, Any]:  # noqa: ARG001
     """What a key is, by its id, ARN, alias or alias's ARN. There are no grants, so a grant token adds nothing."""
     return {"KeyMetadata": _metadata(call, key_names.find(call, key_id, aliases=True))}

@@ -1,0 +1,1 @@
+"""What openecr asks of other machines on its own account."""

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# registry-policy.sh: run in the destination account
+set -euo pipefail
+aws ecr put-registry-policy \
+  --policy-text '{ "Version": "2012-10-17", "Statement": [ { "Sid": "AllowReplicationFrom", "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::123456789012:root" }, "Action": [ "ecr:CreateRepository", "ecr:ReplicateImage" ], "Resource": "arn:aws:ecr:*:987654321098:repository/*" } ] }'
