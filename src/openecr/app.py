@@ -42,6 +42,7 @@ from openecr.oci.render import not_found
 from openecr.pull_notes import PullNotes
 from openecr.services.ecr import encrypting, garbage, quotas, upkeep
 from openecr.services.ecr.integrity import scrub
+from openecr.services.ecr.lifecycle import expiry, previews
 from openecr.services.kms import upkeep as kms_upkeep
 from openecr.services.served import SERVICES
 from openecr.services.sts import upkeep as sts_upkeep
@@ -63,6 +64,7 @@ SCHEDULES = (
     Schedule("destroy-keys", "destroy-keys", 10 * _MINUTE_US),
     Schedule("seal-audit", "seal-audit", 5 * _MINUTE_US),
     Schedule("delete-sessions", "delete-sessions", 10 * _MINUTE_US),
+    Schedule("owe-lifecycle", "owe-lifecycle", 10 * _MINUTE_US),
 )
 """Work that comes back, once per deployment however many job processes there are."""
 
@@ -348,6 +350,17 @@ class Application:
             await audit_sealing.seal_writes(archive)
             await audit_sealing.prune(archive)
 
+        async def owe_lifecycle(_args: Mapping[str, Any]) -> None:
+            await expiry.owe_all(database)
+
+        async def expire_images(args: Mapping[str, Any]) -> None:
+            expired = await expiry.run(self._deployment, args["repository"])
+            if expired != expiry.Expired():
+                log.info("images expired", repository=args["repository"], **asdict(expired))
+
+        async def preview_lifecycle(args: Mapping[str, Any]) -> None:
+            await previews.make(self._deployment, args["repository"])
+
         async def measure_quotas(_args: Mapping[str, Any]) -> None:
             await quotas.measure_all(database)
 
@@ -362,6 +375,9 @@ class Application:
                 "destroy-keys": self._with_fresh_keys(destroy_keys),
                 "seal-audit": self._with_fresh_keys(seal_audit),
                 "delete-sessions": delete_sessions,
+                "owe-lifecycle": owe_lifecycle,
+                expiry.KIND: expire_images,
+                previews.KIND: preview_lifecycle,
             },
             schedules=SCHEDULES,
         )

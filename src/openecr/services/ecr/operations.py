@@ -15,6 +15,8 @@ from openecr.services.ecr import (
     upload_parts,
     uploads,
 )
+from openecr.services.ecr.lifecycle import policies as lifecycle_policies
+from openecr.services.ecr.lifecycle import previews as lifecycle_previews
 
 OPERATIONS: dict[str, Operation] = {
     operation.name: operation
@@ -27,6 +29,11 @@ OPERATIONS: dict[str, Operation] = {
         images.put_image,
         layers.batch_check_layer_availability,
         layers.get_download_url_for_layer,
+        lifecycle_policies.delete_lifecycle_policy,
+        lifecycle_policies.get_lifecycle_policy,
+        lifecycle_policies.put_lifecycle_policy,
+        lifecycle_previews.get_lifecycle_policy_preview,
+        lifecycle_previews.start_lifecycle_policy_preview,
         registry.describe_registry,
         registry.get_account_setting,
         registry.get_authorization_token,

@@ -179,6 +179,17 @@ def _is_member(image: Image) -> bool:
     return bool(image.parents) and not image.was_tagged
 
 
+def covers(pattern: str, other: str) -> bool:
+    """Whether every tag that matches another pattern matches this one.
+
+    It does where it matches the other as a text, whose wildcards only wildcards take: no tag has a ``*``.
+    """
+    first, *parts = pattern.split("*")
+    if not parts:
+        return other == first
+    return other.startswith(first) and _goes_on(other, len(first), parts)
+
+
 def _matching(pattern: str, tags: Sequence[tuple[str, int]]) -> Iterable[int]:
     """The ranks of the images that have a tag which matches a whole pattern; ``*`` is any number of characters."""
     first, *parts = pattern.split("*")
