@@ -39,6 +39,7 @@ def tell(call: Call, name: str) -> None:
     found = ecr("DescribeRepositories", repositoryNames=[name])["repositories"]
     assert [one["repositoryArn"] for one in found] == [created["repositoryArn"]]
     _settings(ecr, name, created["repositoryArn"])
+    _lifecycle(ecr, name)
     digest, layer = _push(ecr, name)
     _look(ecr, name, digest, layer)
     _referrers(ecr, name, digest)
@@ -71,6 +72,17 @@ def _settings(ecr: Call, name: str, arn: str) -> None:
         "PutImageScanningConfiguration", repositoryName=name, imageScanningConfiguration={"scanOnPush": False}
     )
     assert scanning["imageScanningConfiguration"] == {"scanOnPush": False}
+
+
+def _lifecycle(ecr: Call, name: str) -> None:
+    selection = {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 3}
+    text = json.dumps({"rules": [{"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}]})
+    assert ecr("PutLifecyclePolicy", repositoryName=name, lifecyclePolicyText=text)["lifecyclePolicyText"] == text
+    stored = ecr("GetLifecyclePolicy", repositoryName=name)
+    assert (stored["repositoryName"], stored["lifecyclePolicyText"]) == (name, text)
+    assert ecr("StartLifecyclePolicyPreview", repositoryName=name)["status"] == "IN_PROGRESS"
+    assert ecr("GetLifecyclePolicyPreview", repositoryName=name)["status"] in ("IN_PROGRESS", "COMPLETE")
+    assert ecr("DeleteLifecyclePolicy", repositoryName=name)["lifecyclePolicyText"] == text
 
 
 def upload(ecr: Call, name: str, content: bytes) -> str:

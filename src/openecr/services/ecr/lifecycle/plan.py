@@ -5,7 +5,7 @@ with what refers to it, so that a run which dies in the middle leaves no member 
 without what it signs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from openecr.services.ecr.lifecycle.evaluation import Image, Outcome, Verdict
 
@@ -19,10 +19,19 @@ def units(verdicts: Iterable[Verdict]) -> list[Unit]:
     An image of several indexes goes with the last of them.
     """
     doomed = {verdict.image.key: verdict for verdict in verdicts if verdict.outcome == Outcome.EXPIRE}
+    found = _ordered(doomed, _leaders)
+    left = doomed.keys() - {verdict.image.key for unit in found for verdict in unit}
+    if left:
+        # An index may refer to its own member: then what names goes before what is named, as deleting asks for.
+        found += _ordered({key: doomed[key] for key in doomed if key in left}, lambda image: image.parents)
+    return found
+
+
+def _ordered(doomed: Mapping[int, Verdict], leaders: Callable[[Image], Sequence[int]]) -> list[Unit]:
     followers: dict[int, list[int]] = {}
     waits = dict.fromkeys(doomed, 0)
     for key, verdict in doomed.items():
-        for leader in _leaders(verdict.image):
+        for leader in leaders(verdict.image):
             if leader in doomed and leader != key:
                 followers.setdefault(leader, []).append(key)
                 waits[key] += 1
@@ -32,10 +41,11 @@ def units(verdicts: Iterable[Verdict]) -> list[Unit]:
     return [[doomed[key] for key in _together(lead, followers, waits)] for lead in ordered]
 
 
-def _leaders(image: Image) -> Iterator[int]:
-    yield from image.parents
-    if image.subject is not None and image.subject not in image.parents:
-        yield image.subject
+def _leaders(image: Image) -> Sequence[int]:
+    """What goes before an image: the indexes that name it, and what it refers to."""
+    if image.subject is None or image.subject in image.parents:
+        return image.parents
+    return (*image.parents, image.subject)
 
 
 def _together(lead: int, followers: dict[int, list[int]], waits: dict[int, int]) -> Iterator[int]:

@@ -26,7 +26,7 @@ def verdict_in_words(verdict: Verdict, now_us: int) -> str:
         case Why.REFERRER if verdict.image.subject is None:
             return "kept: what it refers to is not in this repository"
         case Why.REFERRER:
-            return "kept: it refers to an image that stays"
+            return "kept: what it refers to, or an index that names it, stays"
         case _:
             return "kept: no rule selects it"
 
