@@ -26,6 +26,7 @@ from openecr.blobs.opening import open_stores
 from openecr.db.connection import Connection, Row
 from openecr.db.engines import open_database
 from openecr.settings import Settings, load
+from tests.forked_commands import run_forked
 
 T = TypeVar("T")
 
@@ -46,15 +47,15 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("OPENECR_TEST_")}
 
 
-def openecr(*arguments: str, check: bool = True, **keywords: Any) -> subprocess.CompletedProcess[str]:
+def openecr(
+    *arguments: str,
+    check: bool = True,
+    env: Mapping[str, str] | None = None,
+    cwd: str | Path | None = None,
+    timeout: float | None = None,
+) -> subprocess.CompletedProcess[str]:
     """Run an openecr command to its end; where it must succeed and does not, the test says what it said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "openecr", *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        **{"env": environment(), **keywords},
-    )
+    done = run_forked(arguments, environment() if env is None else env, cwd, timeout)
     assert not check or done.returncode == 0, f"openecr {' '.join(arguments)}: {done.returncode}\n{done.stderr}"
     return done
 
@@ -139,7 +140,9 @@ class Server:
     def environment(self, account_id: str = DEFAULT_ACCOUNT) -> dict[str, str]:
         """The shell environment that ``openecr env`` prints, on top of this process's own."""
         flags = ("--data-dir", str(self.data_dir), "--account", account_id, "--shell", "bash")
-        printed = openecr("env", *flags, env=environment() | dict(self.variables)).stdout
+        # no aws on the path: its version is asked for where there is one, which takes longer than all the rest
+        variables = environment() | dict(self.variables) | {"PATH": str(self.data_dir)}
+        printed = openecr("env", *flags, env=variables).stdout
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return kept | dict(re.findall(r"^export (AWS_\w+)='?([^'\n]*)'?;?$", printed, re.MULTILINE))
 

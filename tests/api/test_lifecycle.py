@@ -246,8 +246,8 @@ def test_a_preview_is_read_in_pages_by_filter_and_by_image(
     assert error_of(get, repositoryName=repository) == (
         "LifecyclePolicyPreviewNotFoundException",
         (
-            f"Lifecycle policy preview does not exist for the repository with name '{repository}' in the registry with id "
-            f"'{ACCOUNT}'"
+            f"Lifecycle policy preview does not exist for the repository with name '{repository}' in the registry "
+            f"with id '{ACCOUNT}'"
         ),
     )
 
@@ -297,8 +297,8 @@ def test_a_preview_is_one_at_a_time_ends_with_its_job_and_grows_old(server: Serv
     assert error_of(ecr.start_lifecycle_policy_preview, repositoryName=repository, lifecyclePolicyText=policy) == (
         "LifecyclePolicyPreviewInProgressException",
         (
-            f"The previous lifecycle policy preview request for the repository with name '{repository}' in the registry "
-            f"with id '{ACCOUNT}' has not completed. Wait and try again."
+            f"The previous lifecycle policy preview request for the repository with name '{repository}' in the "
+            f"registry with id '{ACCOUNT}' has not completed. Wait and try again."
         ),
     )
     server.execute("DELETE FROM job WHERE dedup = :dedup", dedup=f"preview-lifecycle:{key}")
@@ -347,9 +347,9 @@ def test_the_operator_runs_lists_and_is_told_of_the_brake(
 def test_simulate_says_what_would_be_freed_who_pulled_and_what_is_probably_not_meant(
     server: Server, ecr: Any, docker: RegistryClient, repository: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    shared, own = b"s" * 5000, b"o" * 3000
-    old = push(docker, repository, "old", "feature-1", layers=(shared, own))
-    push(docker, repository, "new", "feature-2", layers=(shared,))
+    shared, own = (f"{repository} {kind}".encode().ljust(size) for kind, size in (("shared", 5000), ("own", 3000)))
+    old = push(docker, repository, f"{repository} old", "feature-1", layers=(shared, own))
+    push(docker, repository, f"{repository} new", "feature-2", layers=(shared,))
     pulled_us = time.time_ns() // 1000
     server.execute("UPDATE image SET pulled_us = :us", us=pulled_us)
     policy = tmp_path_factory.mktemp("policy") / "policy.json"

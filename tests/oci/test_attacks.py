@@ -16,6 +16,7 @@ from openecr.names import Digest
 from tests.oci.insider import Insider
 from tests.oci.test_errors import EVERY_ROUTE, NOWHERE, ROUTES, UPLOAD, Route
 from tests.oci.wire import Wire, read_answer
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import (
     OCI_CONFIG,
     OCI_INDEX,
@@ -29,6 +30,8 @@ from tests.registry_client import (
     image_manifest,
 )
 from tests.running import DEFAULT_ACCOUNT, OTHER_ACCOUNT, Server
+
+pytestmark = ON_EVERY_PLACE
 
 MIB = 1024 * 1024
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"

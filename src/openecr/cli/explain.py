@@ -13,7 +13,8 @@ from openecr import data_dir as directories
 from openecr.access import explanation
 from openecr.access.explanation import PrincipalUnknown
 from openecr.access.policies.evaluation import Verdict
-from openecr.app import archive_of, composed
+from openecr.app import composed
+from openecr.background import archive_of
 from openecr.call import Deployment
 from openecr.cli import options
 from openecr.cli.audit import summary

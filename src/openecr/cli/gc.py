@@ -7,7 +7,8 @@ from typing import Annotated, TypeVar
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed, disk_of
+from openecr.app import composed
+from openecr.blobs.opening import disk_of
 from openecr.call import Deployment
 from openecr.cli import options
 from openecr.db.garbage import Weight

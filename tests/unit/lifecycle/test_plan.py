@@ -1,6 +1,6 @@
 """Which images go together, in which order, and what the brake stops."""
 
-from openecr.services.ecr.lifecycle.evaluation import DAY_US, Image, evaluate
+from openecr.services.ecr.lifecycle.evaluation import DAY_US, Image, Outcome, Verdict, Why, evaluate
 from openecr.services.ecr.lifecycle.plan import batches, brake, units
 from openecr.services.ecr.lifecycle.policy import Rule
 
@@ -39,10 +39,11 @@ def test_indexes_of_indexes_go_whole() -> None:
 
 
 def test_an_index_that_refers_to_its_own_member_goes_before_it() -> None:
-    outer, inner = image(1, 9), image(2, 8, subject=3, is_referrer=True)
-    member = image(3, 9, parents=(1, 2), was_tagged=False)
+    index = image(1, 8, subject=2, is_referrer=True)
+    member = image(2, 9, parents=(1,), was_tagged=False)
+    doomed = [Verdict(item, Outcome.EXPIRE, Why.RULE, EVERYTHING) for item in (member, index)]
 
-    assert keys([outer, inner, member]) == [[1], [2, 3]]
+    assert [[item.image.key for item in unit] for unit in units(doomed)] == [[1, 2]]
 
 
 def test_a_unit_is_never_cut() -> None:
