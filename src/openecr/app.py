@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import ipaddress
 import os
+import random
 import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import botocore.session
@@ -23,6 +24,11 @@ from openecr.blobs.opening import default_folder, open_stores
 from openecr.call import API, Deployment, Origin, Waist
 from openecr.db.engines import open_database, require_schema
 from openecr.db.sqlite import host_clock_us
+from openecr.events import audit_record, audit_sealing
+from openecr.events.audit_log import AuditLog, folder_of
+from openecr.events.audit_sealing import Archive
+from openecr.events.auditing import Auditing, Occurrence, record_of
+from openecr.events.trail import WORKLOADS, Refused, Trail
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import JobWorker
 from openecr.key_notes import KeyNotes
@@ -55,11 +61,14 @@ SCHEDULES = (
     Schedule("scrub-layers", "scrub-layers", 10 * _MINUTE_US),
     Schedule("encrypt-stored", "encrypt-stored", 10 * _MINUTE_US),
     Schedule("destroy-keys", "destroy-keys", 10 * _MINUTE_US),
+    Schedule("seal-audit", "seal-audit", 5 * _MINUTE_US),
     Schedule("delete-sessions", "delete-sessions", 10 * _MINUTE_US),
 )
 """Work that comes back, once per deployment however many job processes there are."""
 
 _HEALTH_SECONDS = 5.0
+_SEAL_SECONDS = 60.0
+_LAST_SEAL_SECONDS = 5.0
 _HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 """A host that answers may repeat; a proxy that passes on a client's header passes on whatever it holds."""
 _WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?|([0-9.]{7,15}):[0-9]{1,5}")
@@ -83,8 +92,16 @@ class _Proxies:
 class Application:
     """The ASGI application of one worker, and the work of one job process."""
 
-    def __init__(self, deployment: Deployment, notes: tuple[PullNotes, KeyNotes], *, base_url: str) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        notes: tuple[PullNotes, KeyNotes],
+        audit_log: AuditLog[Occurrence],
+        *,
+        base_url: str,
+    ) -> None:
         self._deployment = deployment
+        self._audit_log = audit_log
         self._notes = notes
         self._base_url = base_url.rstrip("/")
         settings = deployment.settings
@@ -103,7 +120,7 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http":
-            arrival = self._arrival(scope, str(uuid.uuid4()))
+            arrival = self._arrival(scope, _new_request_id())
             await self._serve(
                 scope, arrival.request_id, arrival.source_address, self._dispatch(scope, receive, send, arrival)
             )
@@ -112,7 +129,7 @@ class Application:
         """Answer one request on a listener of ``metadata_listen``, where nothing else is served."""
         if scope["type"] == "http":
             client = scope.get("client")
-            source, request_id = str(client[0]) if client else "", str(uuid.uuid4())
+            source, request_id = str(client[0]) if client else "", _new_request_id()
             await self._serve(scope, request_id, source, self._dispatch_node(scope, send, source, request_id))
 
     async def _serve(self, scope: Scope, request_id: str, source: str, answering: Awaitable[int]) -> None:
@@ -148,6 +165,7 @@ class Application:
             answer = await self._container_credentials.answer(method, headers, origin, private=True)
         else:
             answer = await self._instance_metadata.answer(method, path, headers, origin)
+        self._record_workload(origin, answer.status)
         return await reply_to_workload(send, scope, answer, request_id)
 
     async def _answer_workload(self, scope: Scope, send: Send, arrival: Arrival) -> int:
@@ -155,21 +173,34 @@ class Application:
         origin = self._unproven(headers, source, arrival.request_id, secure=arrival.secure)
         private = arrival.secure or _is_loopback(source)
         answer = await self._container_credentials.answer(scope["method"], headers, origin, private=private)
+        self._record_workload(origin, answer.status)
         return await reply_to_workload(send, scope, answer, arrival.request_id)
 
     def _unproven(self, headers: dict[bytes, bytes], source: str, request_id: str, *, secure: bool) -> Origin:
         """A request that no access key signed."""
+        now_us = self._deployment.now_us()
+        user_agent = headers.get(b"user-agent", b"").decode("latin-1")[:1024]
         return Origin(
             request_id=request_id,
             access_key_id="",
             registry=self._default,
             base_url=self._base_url,
-            now_us=self._deployment.now_us(),
+            now_us=now_us,
             strictness=API,
             source_address=source,
             secure=secure,
-            user_agent=headers.get(b"user-agent", b"").decode("latin-1"),
+            user_agent=user_agent,
+            trail=Trail(WORKLOADS, request_id, now_us, source, user_agent, self._default),
         )
+
+    def _record_workload(self, origin: Origin, status: int) -> None:
+        """Record what a workload got, or was refused before it came to a decision."""
+        trail = origin.trail
+        if trail is None:
+            return
+        if status >= 400 and not trail.events:
+            trail.fail(Refused("AccessDenied"), "sts", "AssumeRole", {})
+        self._deployment.audit.finish(trail)
 
     async def _renew_keys(self) -> None:
         """Read the table of keys again: a request that comes after the keyring's time never meets a key it lacks."""
@@ -273,6 +304,10 @@ class Application:
             await notes.flush(self._deployment.database)
         if self._access_log is not None:
             self._access_log.flush()
+        await asyncio.to_thread(self._audit_log.close)
+        if self._deployment.settings.database is not None:
+            # This machine's disk may go with it, as a container's does.
+            await self._seal_audit_files(_LAST_SEAL_SECONDS)
         await self._deployment.database.close()
 
     async def run_jobs(self, stop: asyncio.Event) -> None:
@@ -308,6 +343,11 @@ class Application:
                 if scrubbed.ended_pass or scrubbed.damaged:
                     log.info("layers scrubbed", **asdict(scrubbed))
 
+        async def seal_audit(_args: Mapping[str, Any]) -> None:
+            archive = archive_of(self._deployment)
+            await audit_sealing.seal_writes(archive)
+            await audit_sealing.prune(archive)
+
         async def measure_quotas(_args: Mapping[str, Any]) -> None:
             await quotas.measure_all(database)
 
@@ -320,21 +360,54 @@ class Application:
                 "scrub-layers": self._with_fresh_keys(scrub_layers),
                 "encrypt-stored": self._with_fresh_keys(encrypt_stored),
                 "destroy-keys": self._with_fresh_keys(destroy_keys),
+                "seal-audit": self._with_fresh_keys(seal_audit),
                 "delete-sessions": delete_sessions,
             },
             schedules=SCHEDULES,
         )
         working = asyncio.create_task(worker.run())
+        sealing = asyncio.create_task(self._seal_audit_forever())
         await stop.wait()
+        sealing.cancel()
         worker.stop()
         await working
+
+    async def _seal_audit_forever(self) -> None:
+        while True:
+            await self._renew_keys()
+            await self._seal_audit_files()
+            await asyncio.sleep(_SEAL_SECONDS)
+
+    async def _seal_audit_files(self, seconds: float | None = None) -> None:
+        """Bring this machine's audit segments to where every server reads them: no other machine has them."""
+        try:
+            async with asyncio.timeout(seconds):
+                await audit_sealing.seal_files(archive_of(self._deployment))
+        except Exception:
+            log.exception("audit segments are not sealed; they stay on this machine until they are")
 
 
 async def build(settings: Settings, *, base_url: str) -> Application:
     """Open a deployment that was migrated, and compose the application."""
     pulls, keys = PullNotes(), KeyNotes()
     deployment = await compose(settings, note_pull=pulls.note, note_key_use=keys.note, connected=True)
-    return Application(deployment, (pulls, keys), base_url=base_url)
+    now_us = deployment.now_us
+    registry = RegistryName(settings.account_id, settings.region)
+    audit_log = AuditLog(
+        folder_of(settings.data_dir),
+        now_us=now_us,
+        record_of=record_of,
+        lost=lambda count: audit_record.line_of_loss(count, now_us(), registry),
+    )
+    deployment = replace(deployment, audit=Auditing(audit_log.append))
+    return Application(deployment, (pulls, keys), audit_log, base_url=base_url)
+
+
+def archive_of(deployment: Deployment) -> Archive:
+    """Where the deployment's sealed audit segments are."""
+    return Archive(
+        deployment.settings, deployment.database, deployment.blobs, deployment.keyring, deployment.new_object_id
+    )
 
 
 async def compose(
@@ -391,6 +464,12 @@ def served_regions(settings: Settings) -> frozenset[str]:
         for region in session.get_available_regions("ecr", partition, allow_non_regional=False)
     }
     return frozenset(known | {settings.region})
+
+
+def _new_request_id() -> str:
+    """A uuid4 that need not be hard to guess: it names a request in logs, and opens nothing."""
+    text = f"{random.getrandbits(128):032x}"
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
 
 
 def _is_signed(headers: dict[bytes, bytes], scope: Scope) -> bool:

@@ -9,6 +9,7 @@ the database's writer; nothing is awaited while a transaction is open. A decisio
 effect (``call.obtain``): the waist rolls back, performs it, and runs the decision again with its result.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -20,9 +21,12 @@ from openecr.access.networks import Asked, Way
 from openecr.access.policies.evaluation import NamedPolicy, Verdict
 from openecr.asgi import Receive
 from openecr.blobs.store import BlobStore
+from openecr.db.callers import find_key_owner
 from openecr.db.connection import Connection, Database
 from openecr.encryption import KeyService, LocalKeys, open_store
 from openecr.errors import AccessDenied, NotReachable, Unanswered, UnrecognizedClient
+from openecr.events.auditing import NO_AUDIT, Auditing, is_kept, keep
+from openecr.events.trail import Event, Trail
 from openecr.keyring import Keyring
 from openecr.names import RegistryName, parse_repository_arn, repository_arn
 from openecr.remote.issuer_keys import IssuerKeys
@@ -95,6 +99,8 @@ class Origin:
     """The source's address in its VPC: aws:VpcSourceIp. AWS has no aws:SourceIp beside it."""
     in_vpc: bool = False
     """Whether the source is in a declared VPC, by whichever way it came: then its layers come from openecr itself."""
+    trail: Trail | None = None
+    """Where the request's audit records come from; None for what is no client's request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,8 @@ class Deployment:
     """Who may do what, with what this process compiled before."""
     issuer_keys: IssuerKeys = field(default_factory=IssuerKeys)
     """The keys of identity providers, asked for on this process's account."""
+    audit: Auditing = NO_AUDIT
+    """Where what requests did is recorded."""
 
     @property
     def kms_keys(self) -> KeyService:
@@ -246,7 +254,7 @@ class Call:
         *,
         trust: NamedPolicy | None = None,
         more: Mapping[str, tuple[str, ...]] | None = None,
-    ) -> None:
+    ) -> Verdict:
         """Refuse what the caller may not do. Comes before existence, so that a denial tells nothing.
 
         Raises:
@@ -257,6 +265,7 @@ class Call:
             raise AccessDenied(
                 principal=self.caller.arn, action=action, resource=resource, reason=verdict.reason, verdict=verdict
             )
+        return verdict
 
     def obtain(self, effect: Effect) -> Any:
         """The effect's result, performed between two runs of this decision."""
@@ -301,20 +310,26 @@ class Decision(Generic[T]):
     """Whether its statements must see one snapshot; a read that is one statement need not."""
     anonymous: bool = False
     """Whether it takes callers who proved nothing, and decides itself what they may."""
+    event: str = ""
+    """What audit records of the dkr plane call it; empty where it is no event of its own."""
     located: Located | None = None
     """The resources instead, where their ARNs need what is stored, or who is calling."""
     keys: Keys | None = None
     """Condition keys in lower case that the operation alone has."""
 
-    def authorize(self, call: "Call", arguments: Mapping[str, Any]) -> None:
-        """Refuse the call unless the caller may do this to every resource that it touches."""
+    def authorize(self, call: "Call", arguments: Mapping[str, Any], event: Event | None = None) -> None:
+        """Refuse the call unless the caller may do this to every resource that it touches; the event notes why."""
         if self.located is not None:
             resources = self.located(call, arguments)
         else:
             resources = self.resources(call.registry(), arguments)
+        if event is not None:
+            event.action, event.resources = self.action, resources
         more = None if self.keys is None else self.keys(call, arguments)
         for resource in resources:
-            call.authorize(self.action, resource, more=more)
+            verdict = call.authorize(self.action, resource, more=more)
+            if event is not None:
+                event.verdict = verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,11 +356,14 @@ def decision(
     resources: Resources = repository_resources,
     consistent: bool = True,
     anonymous: bool = False,
+    event: str | None = None,
 ) -> Callable[[Callable[..., T]], Decision[T]]:
-    """Declare a decision that planes and flows run through the waist."""
+    """Declare a decision that planes and flows run through the waist; audit records call it as its action is called,
+    unless said otherwise."""
+    recorded = action.partition(":")[2] if event is None else event
 
     def declare(function: Callable[..., T]) -> Decision[T]:
-        return Decision(function, action, writes, resources, consistent, anonymous)
+        return Decision(function, action, writes, resources, consistent, anonymous, event=recorded)
 
     return declare
 
@@ -364,7 +382,9 @@ def operation(
 
     def declare(function: Callable[..., dict[str, Any]]) -> Operation:
         decided = action or f"ecr:{name}"
-        made = Decision(function, decided, writes, resources, anonymous=anonymous, located=located, keys=keys)
+        made = Decision(
+            function, decided, writes, resources, anonymous=anonymous, event=name, located=located, keys=keys
+        )
         return Operation(name, made)
 
     return declare
@@ -410,8 +430,23 @@ class Waist:
         return answer
 
     async def run(self, step: Decision[T], origin: Origin, /, **arguments: Any) -> T:
-        """Identify the caller, authorize, decide and commit; perform effects in between where asked."""
+        """Identify the caller, authorize, decide and commit, and leave in the trail what came of it."""
+        if origin.trail is None or not step.event:
+            return await self._decide(step, origin, arguments, None)
+        event = origin.trail.event(step.action.partition(":")[0], step.event, arguments)
+        try:
+            answer = await self._decide(step, origin, arguments, event)
+        except BaseException as error:
+            event.error = error
+            raise
+        event.error = None
+        event.kept = event.kept or (step.writes and is_kept(origin.trail, event))
+        return answer
+
+    async def _decide(self, step: Decision[T], origin: Origin, arguments: Mapping[str, Any], event: Event | None) -> T:
+        """Run the decision until it has what it asks for; perform effects in between."""
         results: dict[Effect, Any] = {}
+        trail = origin.trail
         if origin.access_key_id:
             service, _, _ = step.action.partition(":")
             self.deployment.note_key_use(origin.access_key_id, service, origin.registry.region, origin.now_us)
@@ -419,9 +454,16 @@ class Waist:
         def body(db: Connection) -> T:
             caller = identify(db, origin, step.action, anonymous=step.anonymous)
             call = Call(caller, origin, self.deployment, db, step.writes, results, arguments)
+            if trail is not None:
+                trail.owner, trail.vpc_endpoint_id = caller.owner, origin.vpc_endpoint_id
             if not step.anonymous:
-                step.authorize(call, arguments)
-            return step.function(call, **arguments)
+                step.authorize(call, arguments, event)
+            answer = step.function(call, **arguments)
+            if trail is not None and event is not None:
+                event.answer = answer
+                if step.writes and is_kept(trail, event):
+                    keep(db, trail, event)
+            return answer
 
         for _ in range(_MOST_EFFECTS):
             try:
@@ -431,6 +473,16 @@ class Waist:
             except Needs as needs:
                 results[needs.effect] = await needs.effect.perform(self.deployment)
         raise RuntimeError(f"{step.function.__name__} asked for more than {_MOST_EFFECTS} effects")
+
+    async def finish(self, trail: Trail) -> None:
+        """A request is over: record it. Nothing that fails here fails the request."""
+        if trail.owner is None and trail.is_proven:
+            # It failed before any decision: who asked is known, and is not looked up yet.
+            with contextlib.suppress(Exception):
+                trail.owner = await self.deployment.database.read(
+                    lambda db: find_key_owner(db, trail.access_key_id), consistent=False
+                )
+        self.deployment.audit.finish(trail)
 
 
 def identify(db: Connection, origin: Origin, action: str, *, anonymous: bool = False) -> Caller:

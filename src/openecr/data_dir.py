@@ -2,6 +2,7 @@
 
 openecr.db         the database, with its -wal, -shm and lock files
 blobs/             the layers, by opaque object id
+audit/             what this machine recorded of requests and has not sealed yet
 root.key           opens the keyring; keep a copy elsewhere, and not with the backups
 tls/               the own CA and certificates, where --tls is on
 postgres-primary.json   which PostgreSQL primary was seen last, where metadata is there

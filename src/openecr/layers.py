@@ -24,7 +24,8 @@ from openecr.db import kms
 from openecr.db.layers import Blob, find_object
 from openecr.encryption import key_arn_of, require_usable
 from openecr.errors import DatabaseAway, KmsRefused, NotReachable, Unanswered
-from openecr.names import Digest
+from openecr.events.trail import LAYERS, Refused, Trail
+from openecr.names import Digest, RegistryName
 
 _log = structlog.get_logger(__name__)
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -37,7 +38,19 @@ class LayersPlane:
     deployment: Deployment
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> int:
-        """Serve the object, whole or in part; the status sent."""
+        """Serve the object, whole or in part, and record it; the status sent."""
+        trail = _trail(scope, arrival, self.deployment.now_us())
+        status = 500
+        try:
+            status = await self._reach(scope, receive, send, arrival)
+        finally:
+            if status >= 400:
+                trail.events[0].error = Refused(_CODES.get(status, "InternalError"))
+            self.deployment.audit.finish(trail)
+        return status
+
+    async def _reach(self, scope: Scope, receive: Receive, send: Send, arrival: Arrival) -> int:
+        """Serve it to whoever comes by a way that leads here."""
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         region = arrival.address.layers_region or query.get("region", arrival.address.registry.region)
         asked = Asked(arrival.source_address, arrival.listener, "s3", region, arrival.address.vpc_endpoint_id)
@@ -166,6 +179,31 @@ class _Served:
             told = f"bytes {self.start_byte}-{self.end_byte - 1}/{self.blob.size_bytes}"
             found.append((b"content-range", told.encode()))
         return found
+
+
+def _trail(scope: Scope, arrival: Arrival, now_us: int) -> Trail:
+    """The audit trail of a request here: S3's GetObject on ECR's bucket, by whoever has the URL."""
+    user_agent = arrival.headers.get(b"user-agent", b"").decode("latin-1")[:1024]
+    region = arrival.address.layers_region or arrival.address.registry.region
+    registry = RegistryName(arrival.address.registry.account_id, region)
+    trail = Trail(LAYERS, arrival.request_id, now_us, arrival.source_address, user_agent, registry)
+    trail.vpc_endpoint_id = arrival.address.vpc_endpoint_id
+    object_id = arrival.address.path.rsplit("/", 1)[-1]
+    parameters = {"bucketName": f"prod-{region}-starport-layer-bucket"}
+    if is_object_id(object_id):
+        parameters["key"] = object_id
+    trail.begin("s3", "HeadObject" if scope["method"] == "HEAD" else "GetObject", parameters)
+    return trail
+
+
+_CODES = {
+    400: "KMS.DisabledException",
+    403: "AccessDenied",
+    404: "NoSuchKey",
+    405: "MethodNotAllowed",
+    416: "InvalidRange",
+    503: "ServiceUnavailable",
+}
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

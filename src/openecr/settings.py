@@ -121,6 +121,8 @@ class Settings:
     """Room for api-plane bodies that one worker holds at once; beyond it requests wait, then are throttled."""
     access_log: bool = True
     """One line per request in the log."""
+    audit_days: int = 90
+    """How long the records of requests that ``openecr audit`` shows are kept."""
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, each with its remedy."""
@@ -160,6 +162,8 @@ class Settings:
             raise SettingsError("trash_days is a number of days, 0 for none")
         if self.scrub_days < 0:
             raise SettingsError("scrub_days is a number of days, 0 for no scrub")
+        if self.audit_days < 1:
+            raise SettingsError("audit_days is a number of days, at least 1")
         if self.images_per_repository < 1 or self.repositories_per_registry < 1:
             raise SettingsError("images_per_repository and repositories_per_registry must be at least 1")
         if self.disk_reserve_bytes is not None and self.disk_reserve_bytes < 0:

@@ -68,12 +68,16 @@ def served_names(settings: Settings) -> list[str]:
 
 
 def _aws_shaped_names(domain: str, own_region: str) -> list[str]:
-    names = [f"sts.{domain}"]
+    names = [f"sts.{domain}", f"iam.{domain}"]
+    # A VPC endpoint's own name; for every region there would be more names than a handshake should carry.
+    names += [f"*.{service}.{own_region}.vpce.{domain}" for service in ("api.ecr", "dkr.ecr", "ec2", "kms", "sts")]
     for region in _regions(domain, own_region):
         names += [
             f"*.dkr.ecr.{region}.{domain}",
             f"api.ecr.{region}.{domain}",
             f"sts.{region}.{domain}",
+            f"ec2.{region}.{domain}",
+            f"kms.{region}.{domain}",
             f"prod-{region}-starport-layer-bucket.s3.{region}.{domain}",
         ]
         if domain == "amazonaws.com":

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from tests.api.support import ACCOUNT, bad_parameter, error_of
-from tests.running import OTHER_ACCOUNT
+from tests.running import OTHER_ACCOUNT, Server
 
 OWN = f"arn:aws:ecr:*:{ACCOUNT}:repository/*"
 MISSING = ("RegistryPolicyNotFoundException", f"Registry policy does not exist in the registry with id '{ACCOUNT}'")
+OTHER_ROOT = {"AWS": f"arn:aws:iam::{OTHER_ACCOUNT}:root"}
 INVALID = bad_parameter("PolicyText", "Invalid registry policy provided")
 
 
@@ -89,3 +90,37 @@ def test_another_account_may_what_a_registry_policy_allows_in_every_repository(
     registry.delete_registry_policy()
     denied = error_of(other_ecr.list_images, repositoryName=repository, registryId=ACCOUNT)
     assert denied[1].endswith("because no resource-based policy allows the ecr:ListImages action")
+
+
+@pytest.mark.parametrize("action", ["ecr:*", "ecr:PutRegistryPolicy", "ecr:Put*"])
+def test_nobody_locks_a_registry_for_ever(registry: Any, action: str) -> None:
+    text = policy(statement("Deny", "*", action, resource="*"))
+    assert error_of(registry.put_registry_policy, policyText=text) == bad_parameter(
+        "PolicyText", "The policy would prevent you from setting another policy in the future"
+    )
+    assert error_of_get(registry) == MISSING
+
+    for spared in (statement("Deny", "*", action), statement("Deny", OTHER_ROOT, action, resource="*")):
+        registry.put_registry_policy(policyText=policy(spared))
+        registry.delete_registry_policy()
+
+
+def test_a_registry_policys_principals_are_those_of_a_repositorys(registry: Any) -> None:
+    def put(principal: str) -> dict[str, str]:
+        return {"policyText": policy(statement("Allow", {"AWS": [principal]}, "ecr:ReplicateImage"))}
+
+    missing = bad_parameter("PolicyText", "Principal not found")
+    assert error_of(registry.put_registry_policy, **put(f"arn:aws:iam::{ACCOUNT}:user/nobody")) == missing
+    assert (
+        '"AWS" : [ "arn:aws:iam::444455556666:root" ]'
+        in (registry.put_registry_policy(**put("444455556666"))["policyText"])
+    )
+    administrator = f"arn:aws:iam::{OTHER_ACCOUNT}:user/administrator"
+    registry.put_registry_policy(**put(administrator))
+    assert f'"AWS" : [ "{administrator}" ]' in registry.get_registry_policy()["policyText"]
+
+
+def test_each_region_has_a_registry_policy_of_its_own(server: Server, registry: Any) -> None:
+    registry.put_registry_policy(policyText=policy(statement("Deny", "*", "ecr:CreateRepository")))
+    elsewhere = server.client("ecr", region="eu-west-1")
+    assert error_of_get(elsewhere) == MISSING

@@ -20,6 +20,7 @@ HOSTS = (
     REGISTRY,
     f"api.ecr.{REGION}.amazonaws.com",
     f"sts.{REGION}.amazonaws.com",
+    f"ec2.{REGION}.amazonaws.com",
     f"prod-{REGION}-starport-layer-bucket.s3.{REGION}.amazonaws.com",
 )
 START_LINE = "openecr listens on "

@@ -1,5 +1,6 @@
 """What was taken away through one server is gone on every server when the answer comes."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from tests.api.support import push
 from tests.many.deployment import Deployment
 from tests.registry_client import RegistryClient
+from tests.running import DEFAULT_ACCOUNT
 from tests.waiting import wait_until
 
 ROUNDS = 6
@@ -30,7 +32,7 @@ class Hammer:
             began = time.monotonic()
             status = self._client.request("GET", self._path).status
             (self.found_at if status == 200 else self.missed_at).append(began)
-            if status not in (200, 404):
+            if status not in (200, 403, 404):
                 self.strange.append(status)
 
     def __enter__(self) -> "Hammer":
@@ -109,3 +111,41 @@ def test_a_tag_moved_through_one_server_is_moved_on_all_when_that_is_answered(
         image = push(docker, repository, f"image {number}", "moving")
         pulled = {client.request("GET", f"/v2/{repository}/manifests/moving").body for client in clients}
         assert pulled == {image.manifest}
+
+
+def test_no_server_serves_what_a_policy_forbids_once_that_is_answered(
+    many: Deployment, docker: RegistryClient, repository: str
+) -> None:
+    image = push(docker, repository, "image", "t")
+    ecr = many.servers[2].client("ecr")
+    arn = f"arn:aws:ecr:us-east-1:{DEFAULT_ACCOUNT}:repository/{repository}"
+    forbidden = {"Effect": "Deny", "Principal": "*", "Action": "ecr:BatchGetImage"}
+
+    def forbid(**more: str) -> str:
+        return json.dumps({"Version": "2012-10-17", "Statement": [forbidden | more]})
+
+    path = f"/v2/{repository}/manifests/{image.digest}"
+    with hammered(many, path) as hammers:
+        ecr.set_repository_policy(repositoryName=repository, policyText=forbid())
+        answered = time.monotonic()
+    assert served_after(hammers, answered) == []
+    ecr.delete_repository_policy(repositoryName=repository)
+
+    try:
+        with hammered(many, path) as hammers:
+            ecr.put_registry_policy(policyText=forbid(Resource=arn))
+            answered = time.monotonic()
+        assert served_after(hammers, answered) == []
+    finally:
+        ecr.delete_registry_policy()
+
+    ecr.put_account_setting(name="REGISTRY_POLICY_SCOPE", value="V1")
+    try:
+        ecr.put_registry_policy(policyText=forbid(Resource=arn))
+        with hammered(many, path) as hammers:
+            ecr.put_account_setting(name="REGISTRY_POLICY_SCOPE", value="V2")
+            answered = time.monotonic()
+        assert served_after(hammers, answered) == []
+    finally:
+        ecr.put_account_setting(name="REGISTRY_POLICY_SCOPE", value="V2")
+        ecr.delete_registry_policy()

@@ -61,7 +61,11 @@ def test_every_operation_is_in_the_reference_once(service: str, reference: Modul
 
     told = re.findall(r"^\| `(\w+)`|`(\w+)`[,.]", section, re.MULTILINE)
 
-    assert sorted(left or right for left, right in told) == sorted(model.load(service).operations)
+    named = sorted(left or right for left, right in told)
+    if service in model.LOADED_LATE:
+        assert named == sorted(reference.BUILT[service])
+    else:
+        assert named == sorted(model.load(service).operations)
 
 
 def test_every_setting_is_in_the_reference(reference: ModuleType) -> None:

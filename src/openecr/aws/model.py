@@ -10,7 +10,7 @@ from functools import cache
 
 from botocore import xform_name
 from botocore.loaders import Loader
-from botocore.model import OperationModel, ServiceModel, Shape, StructureShape
+from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
 SERVICES = ("ecr", "ecr-public", "iam", "sts", "kms", "ec2")
 """The services whose names and operations openecr knows, built or not."""
@@ -102,6 +102,31 @@ def operations_not_built(service: str, handlers: Iterable[str]) -> list[str]:
 def arguments_of(shape: Shape | None) -> dict[str, str]:
     """{member: keyword argument of the handler} of an input shape."""
     return _arguments(shape.name, tuple(shape.members)) if isinstance(shape, StructureShape) else {}
+
+
+@cache
+def sensitive_members(service: str, operation: str) -> frozenset[str]:
+    """The members of an operation's request and answer, however deep, that the model marks as sensitive."""
+    found: set[str] = set()
+    shapes = load(service).operations[operation]
+    for shape in (shapes.input_shape, shapes.output_shape):
+        if shape is not None:
+            _gather_sensitive(shape, found, frozenset())
+    return frozenset(found)
+
+
+def _gather_sensitive(shape: Shape, found: set[str], above: frozenset[str]) -> None:
+    if shape.name in above:
+        return
+    above |= {shape.name}
+    if isinstance(shape, StructureShape):
+        found.update(name for name, member in shape.members.items() if member.metadata.get("sensitive"))
+        for member in shape.members.values():
+            _gather_sensitive(member, found, above)
+    elif isinstance(shape, ListShape):
+        _gather_sensitive(shape.member, found, above)
+    elif isinstance(shape, MapShape):
+        _gather_sensitive(shape.value, found, above)
 
 
 @cache

@@ -38,6 +38,8 @@ from openecr.errors import (
     UnknownOperation,
     UnrecognizedClient,
 )
+from openecr.events.trail import API as API_PLANE
+from openecr.events.trail import Trail
 from openecr.names import RegistryName
 
 JSON_SKEW_MINUTES = 5
@@ -115,42 +117,71 @@ class ApiPlane:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Answer one request; the status that was sent, 499 where the client left before its body was complete."""
         request = _request(scope)
+        trail = self._trail(request)
         service: Service | None = None
         try:
             if _is_unsigned(request):
                 service = model.unsigned_service()
-                way = await self._way(request, service, self._waist.deployment.settings.region, receive)
-                answer = await self._answer_unsigned(request, service, way, receive)
+                way = await self._way(request, service, trail, receive)
+                answer = await self._answer_unsigned(request, service, way, receive, trail)
             else:
-                claim, service = self._claim(request)
-                way = await self._way(request, service, claim.region, receive)
-                answer = await self._answer(request, claim, service, way, receive)
-        except ClientLeft:
+                claim, service = self._claim(request, trail)
+                trail.registry = RegistryName(trail.registry.account_id, claim.region)
+                way = await self._way(request, service, trail, receive)
+                answer = await self._answer(request, claim, service, way, receive, trail)
+        except ClientLeft as error:
+            await self._failed(trail, error, service)
             return CLIENT_LEFT
         except RegistryError as error:
+            await self._failed(trail, error, service)
             answer = _told(request, service, error)
-        except Exception:  # noqa: BLE001 - logged whole; the client is told the request id and nothing else
+        except Exception as error:  # noqa: BLE001 - logged whole; the client is told the request id and nothing else
             _log.exception("api request failed", request_id=request.id, target=request.target)
+            await self._failed(trail, error, service)
             answer = _told(request, service, ServerFault(request_id=request.id))
+        else:
+            self._waist.deployment.audit.finish(trail)
         await _send(send, request.id, answer)
         return answer.status
 
-    async def _way(self, request: Request, service: Service, region: str, receive: Receive) -> Way:
+    def _trail(self, request: Request) -> Trail:
+        """The audit trail of a request that begins, before it is known whose it is."""
+        settings = self._waist.deployment.settings
+        return Trail(
+            API_PLANE,
+            request.id,
+            self._waist.deployment.now_us(),
+            request.scope.get("openecr.source", ""),
+            _user_agent(request),
+            RegistryName(settings.account_id, settings.region),
+        )
+
+    async def _failed(self, trail: Trail, error: Exception, service: Service | None) -> None:
+        trail.fail(error, "unknown" if service is None else service.name, "UnknownOperation", {})
+        await self._waist.finish(trail)
+
+    async def _way(self, request: Request, service: Service, trail: Trail, receive: Receive) -> Way:
         """By which way the request came, before anything of it is proven: a packet filter knows no signatures."""
         scope = request.scope
         asked = Asked(
-            scope.get("openecr.source", ""),
+            trail.source_address,
             scope.get("openecr.listener", ""),
             _ENDPOINT_SERVICES.get(service.name, service.name),
-            region,
+            trail.registry.region,
             scope.get("openecr.vpc_endpoint_id"),
         )
-        return await self._waist.deployment.way(asked, receive)
+        way = await self._waist.deployment.way(asked, receive)
+        trail.vpc_endpoint_id = way.endpoint_id
+        return way
 
-    def _claim(self, request: Request) -> tuple[sigv4.Claim, Service]:
+    def _claim(self, request: Request, trail: Trail) -> tuple[sigv4.Claim, Service]:
         """Who the request claims to come from, and the service it is for; scope and date hold, nothing is proven."""
         service = self._service_of_target(request)
+        named = (request.target or "").partition(".")[2]
+        if service is not None and named in service.operations:
+            trail.begin(service.name, named, {})
         claim = sigv4.parse(request.received)
+        trail.access_key_id = claim.access_key_id
         if service is None:
             service = self._service_of_scope(claim)
         sigv4.require_scope(claim, service.signing_name, self._regions)
@@ -185,7 +216,7 @@ class ApiPlane:
         return ServiceNotServed(service=service, served=", ".join(sorted(self._services)))
 
     async def _answer(
-        self, request: Request, claim: sigv4.Claim, service: Service, way: Way, receive: Receive
+        self, request: Request, claim: sigv4.Claim, service: Service, way: Way, receive: Receive, trail: Trail
     ) -> Answer:
         deployment = self._waist.deployment
         signer = await deployment.database.read(
@@ -193,45 +224,51 @@ class ApiPlane:
         )
         if signer is None:
             raise UnrecognizedClient
-        if signer.expires_us is not None and deployment.now_us() >= signer.expires_us:
+        trail.registry = RegistryName(signer.account_id, claim.region)
+        if signer.expires_us is not None and trail.now_us >= signer.expires_us:
             raise ExpiredToken
         async with self._bodies.read(receive, _content_length(request)) as body:
             sigv4.verify(request.received, claim, self._signing_keys.key(signer, claim), body.sha256)
             _require_session_token(signer, claim)
-            name, handler, arguments = self._call(request, service, body)
-            origin = self._origin(request, signer.access_key_id, RegistryName(signer.account_id, claim.region), way)
-            answer = await self._waist.invoke(handler, origin, **arguments)
+            trail.is_proven = True
+            name, handler, arguments = self._call(request, service, body, trail)
+            answer = await self._waist.invoke(handler, self._origin(request, trail, way), **arguments)
+            trail.answered(answer)
         return _encoded(request, service, name, answer)
 
-    async def _answer_unsigned(self, request: Request, service: Service, way: Way, receive: Receive) -> Answer:
+    async def _answer_unsigned(
+        self, request: Request, service: Service, way: Way, receive: Receive, trail: Trail
+    ) -> Answer:
         """Run an operation that takes callers who prove nothing; to every other a signature is missing."""
-        settings = self._waist.deployment.settings
         async with self._bodies.read(receive, _content_length(request), unsigned=True) as body:
             _require_unsigned_operation(service, query_protocol.parse_form(body.content))
-            name, handler, arguments = self._call(request, service, body)
-            origin = self._origin(request, "", RegistryName(settings.account_id, settings.region), way)
-            answer = await self._waist.invoke(handler, origin, **arguments)
+            name, handler, arguments = self._call(request, service, body, trail)
+            answer = await self._waist.invoke(handler, self._origin(request, trail, way), **arguments)
+            trail.answered(answer)
         return _encoded(request, service, name, answer)
 
-    def _origin(self, request: Request, access_key_id: str, registry: RegistryName, way: Way) -> Origin:
+    def _origin(self, request: Request, trail: Trail, way: Way) -> Origin:
         return Origin(
             request_id=request.id,
-            access_key_id=access_key_id,
-            registry=registry,
+            access_key_id=trail.access_key_id if trail.is_proven else "",
+            registry=trail.registry,
             base_url=request.scope["openecr.base_url"],
-            now_us=self._waist.deployment.now_us(),
+            now_us=trail.now_us,
             strictness=API,
-            source_address=request.scope.get("openecr.source", ""),
+            source_address=trail.source_address,
             secure=request.scope.get("openecr.secure", False),
-            user_agent=_user_agent(request),
+            user_agent=trail.user_agent,
             vpc_id=way.vpc_id,
             vpc_endpoint_id=way.endpoint_id,
             endpoint_policy=way.policy,
             vpc_source_ip=way.source,
             in_vpc=way.in_vpc,
+            trail=trail,
         )
 
-    def _call(self, request: Request, service: Service, body: Body) -> tuple[str, Operation, dict[str, Any]]:
+    def _call(
+        self, request: Request, service: Service, body: Body, trail: Trail
+    ) -> tuple[str, Operation, dict[str, Any]]:
         """(operation, its handler, its arguments): known, built, parsed and within the shapes' constraints."""
         fields: dict[str, str] = {}
         form = _FORMS.get(service.protocol)
@@ -241,9 +278,12 @@ class ApiPlane:
             name = _action(service, fields)
         else:
             name = (request.target or "").partition(".")[2]
+        if name in service.operations:
+            trail.begin(service.name, name, {})
         handler = self._handler(service, name)
         shape = service.operations[name].input_shape
         values = form.decode(fields, shape) if form is not None else json_protocol.decode(body.content, shape)
+        trail.begin(service.name, name, values, model.sensitive_members(service.name, name))
         validate.check(service, name, values)
         spelled = model.arguments_of(shape)
         return name, handler, {spelled[member]: value for member, value in values.items()}

@@ -21,7 +21,7 @@ from openecr.db.schema import Reader, Table
 from openecr.db.snapshot import continue_keys, snapshot
 from openecr.settings import Settings, without_secrets
 
-_ENGINES_OWN = frozenset(("forgotten", "last_commit", "object_hold"))
+_ENGINES_OWN = frozenset(("forgotten", "last_commit", "object_hold", "audit_server"))
 """Tables that only mean something to the servers of their moment."""
 _MARK = "migrate --to"
 

@@ -24,8 +24,9 @@ from openecr.backup.take import Watcher
 from openecr.blobs.opening import locations, open_stores
 from openecr.blobs.store import BlobDamaged, BlobStore, ObjectMissing, StoreFailed, StoreUnmarked, split_object_id
 from openecr.call import Deployment
+from openecr.db import audit, integrity, jobs
 from openecr.db import deployment as facts
-from openecr.db import integrity, jobs
+from openecr.db.audit import Segment
 from openecr.db.connection import Connection, Database
 from openecr.db.integrity import StoredBlob, StoredUpload
 from openecr.errors import KmsRefused, StorageFull
@@ -128,6 +129,9 @@ class _Carrying:
         async with aclosing(_pages(self._database, integrity.uploads_after)) as uploads:
             async for under_way in uploads:
                 await _for_each(under_way, self._upload)
+        async with aclosing(_pages(self._database, audit.segments_after)) as segments:
+            async for recorded in segments:
+                await _for_each(recorded, self._segment)
 
     def result(self, place: str, mark: str) -> Carried:
         """What was done."""
@@ -161,6 +165,15 @@ class _Carrying:
                 self._objects += 1
             else:
                 self._gone += 1
+
+    async def _segment(self, segment: Segment) -> None:
+        """A sealed part of the audit trail: its bytes prove themselves only when they are read."""
+        if split_object_id(segment.object_id)[0] is not None:
+            self._elsewhere += 1
+        elif await self._as_it_lies(segment.object_id, None):
+            self._objects += 1
+        else:
+            self._gone += 1
 
     async def _is_carried(self, blob: StoredBlob) -> bool:
         """Bring a blob's object; False where the old store has it damaged, or not at all."""

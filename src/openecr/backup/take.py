@@ -45,8 +45,20 @@ from openecr.names import Digest
 from openecr.services.ecr.integrity.blob_bytes import stored_size_bytes
 from openecr.services.ecr.object_hold import held
 
-LEFT_OUT = frozenset(("upload", "upload_segment", "discarded_object", "object_hold", "forgotten", "last_commit"))
-"""What only means something beside the store and the servers of its moment: uploads under way begin again."""
+LEFT_OUT = frozenset(
+    (
+        "upload",
+        "upload_segment",
+        "discarded_object",
+        "object_hold",
+        "forgotten",
+        "last_commit",
+        "audit_segment",
+        "audit_server",
+    )
+)
+"""What only means something beside the store and the servers of its moment: uploads under way begin again. The audit
+trail tells what happened here: a deployment that is restored elsewhere begins its own."""
 _ROWS = 500
 _AT_ONCE = 8
 

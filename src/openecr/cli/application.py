@@ -9,8 +9,10 @@ import typer
 from openecr.blobs.store import BlobDamaged, ObjectMissing, StoreFailed
 from openecr.cli import (
     account,
+    audit,
     backup,
     env,
+    explain,
     fsck,
     gc,
     jobs,
@@ -57,6 +59,8 @@ app.command("export")(transfer.export)
 app.command("import")(transfer.import_)
 app.command("migrate")(migrate.migrate)
 app.command("usage")(usage.usage)
+app.command("audit")(audit.audit)
+app.command("explain")(explain.explain)
 app.add_typer(quota.app, name="quota")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(account.app, name="account")

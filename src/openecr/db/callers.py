@@ -106,6 +106,39 @@ def find_key_owner(db: Connection, access_key_id: str) -> KeyOwner | None:
     return None if row is None else KeyOwner(*row)
 
 
+_NAMED_OWNER = (
+    "SELECT p.id, '', a.account_id, a.organization_id, p.kind, p.name, p.path, p.unique_id, p.access_version,"
+    " p.created_us, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
+    " FROM account a JOIN principal p ON p.account_key = a.id"
+    " WHERE a.account_id = :account_id AND p.kind = :kind AND p.folded = :folded"
+)
+_NAMED_SESSION = (
+    "SELECT p.id, s.access_key_id, a.account_id, a.organization_id, p.kind, p.name, p.path, p.unique_id,"
+    " p.access_version, s.created_us, s.id, s.name, s.expires_us, s.source_identity, s.provider,"
+    " CASE WHEN s.policies = '' THEN 0 ELSE 1 END, s.tags, s.chained"
+    " FROM session s JOIN principal p ON p.id = s.principal_key JOIN account a ON a.id = p.account_key"
+    " WHERE s.principal_key = :principal_key AND s.name = :session_name ORDER BY s.id DESC LIMIT 1"
+)
+
+
+def find_owner_by_name(db: Connection, account_id: str, kind: str, name: str) -> KeyOwner | None:
+    """A user or role as if it asked itself: for explanations, which prove nothing."""
+    row = db.row(_NAMED_OWNER, account_id=account_id, kind=kind, folded=name.lower())
+    return None if row is None else KeyOwner(*row)
+
+
+def find_owner_by_session(db: Connection, principal_key: int, session_name: str) -> KeyOwner | None:
+    """The newest session of a role that has this name."""
+    row = db.row(_NAMED_SESSION, principal_key=principal_key, session_name=session_name)
+    return None if row is None else KeyOwner(*row)
+
+
+def trust_policy_of(db: Connection, principal_key: int) -> str | None:
+    """A role's trust policy."""
+    row = db.row("SELECT trust_policy FROM principal WHERE id = :key", key=principal_key)
+    return None if row is None else row[0]
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyText:
     """A policy that weighs on a principal."""

@@ -17,8 +17,9 @@ from openecr.errors import (
     TokenInvalid,
     UnrecognizedClient,
 )
+from openecr.events.trail import Trail
 from openecr.names import RegistryName, is_repository_name
-from openecr.oci import blobs, listing, manifests, render, routes, uploads
+from openecr.oci import blobs, listing, manifests, recording, render, routes, uploads
 from openecr.oci.http import Answer, ClientGone, Request
 from openecr.oci.routes import Route
 from openecr.services.ecr.registry import is_served
@@ -26,7 +27,9 @@ from openecr.services.ecr.registry import is_served
 _MOST_TOKENS = 4096
 
 
-@decision("ecr:GetAuthorizationToken", writes=False, resources=without_permission, consistent=False)
+@decision(
+    "ecr:GetAuthorizationToken", writes=False, resources=without_permission, consistent=False, event="CheckCredentials"
+)
 def ping(_call: Call) -> None:
     """``GET /v2/``: the waist found the caller, which is all that is asked; clients ask it before they pull."""
 
@@ -53,18 +56,24 @@ class DkrPlane:
 
     async def answer(self, scope: Scope, receive: Receive, arrival: Arrival) -> Answer | None:
         """The answer, or None where the client is gone."""
+        now_us = self.waist.deployment.now_us()
+        registry = arrival.address.registry
+        trail = recording.begun(arrival.request_id, now_us, arrival.source_address, arrival.headers, registry)
         try:
-            return await self._answer(scope, receive, arrival)
-        except ClientGone:
-            return None
-        except NotCredentials:
-            return render.challenge(arrival.base_url)
-        except UnrecognizedClient:
-            return _refusal(scope, TokenInvalid())
-        except RegistryError as error:
-            return _refusal(scope, error)
+            answer = await self._answer(scope, receive, arrival, trail)
+        except Exception as error:
+            # Who brings no credentials is told how to, and has done nothing.
+            if b"authorization" in arrival.headers or not isinstance(error, NotCredentials):
+                recording.fail(trail, error, routes.read(arrival.address.path), scope["method"])
+                await self.waist.finish(trail)
+            told = _told(scope, arrival, error)
+            if told is None and not isinstance(error, ClientGone):
+                raise
+            return told
+        self.waist.deployment.audit.finish(trail)
+        return answer
 
-    async def _answer(self, scope: Scope, receive: Receive, arrival: Arrival) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive, arrival: Arrival, trail: Trail) -> Answer:
         address = arrival.address
         way = await self.waist.deployment.way(
             Asked(
@@ -72,10 +81,13 @@ class DkrPlane:
             ),
             receive,
         )
+        trail.vpc_endpoint_id = way.endpoint_id
         token = self._token(arrival.headers.get(b"authorization"))
-        now_us = self.waist.deployment.now_us()
+        now_us = trail.now_us
         route = routes.read(address.path)
+        trail.access_key_id = token.access_key_id
         tokens.require_unexpired(token, now_us - self._grace_us(route))
+        trail.is_proven = True
         origin = Origin(
             arrival.request_id,
             token.access_key_id,
@@ -85,12 +97,13 @@ class DkrPlane:
             OCI,
             arrival.source_address,
             arrival.secure,
-            arrival.headers.get(b"user-agent", b"").decode("latin-1")[:1024],
+            trail.user_agent,
             way.vpc_id,
             way.endpoint_id,
             way.policy,
             way.source,
             way.in_vpc,
+            trail=trail,
         )
         if route is None:
             return render.not_found()
@@ -136,6 +149,15 @@ class DkrPlane:
             if len(self._tokens) > _MOST_TOKENS:
                 self._tokens.popitem(last=False)
         return known
+
+
+def _told(scope: Scope, arrival: Arrival, error: BaseException) -> Answer | None:
+    """What a client is told of an error; None for what is none of its business, or where it is gone."""
+    if isinstance(error, NotCredentials):
+        return render.challenge(arrival.base_url)
+    if isinstance(error, UnrecognizedClient):
+        return _refusal(scope, TokenInvalid())
+    return _refusal(scope, error) if isinstance(error, RegistryError) else None
 
 
 def _refusal(scope: Scope, error: RegistryError) -> Answer:

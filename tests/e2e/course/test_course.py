@@ -189,3 +189,18 @@ def test_policies_across_accounts_as_the_course_types_them(course: Machine) -> N
     answer = json.loads(course.run("env", *destination, *variables(), BLOCKS / "registry-policy.sh"))
     assert answer["registryId"] == "987654321098"
     assert json.loads(answer["policyText"])["Statement"][0]["Sid"] == "AllowReplicationFrom"
+
+
+def test_a_vpc_endpoint_for_ids_that_the_operator_declared(course: Machine) -> None:
+    parts = ("--subnet", "subnet-11112222=10.77.1.0/24", "--subnet", "subnet-33334444=10.77.2.0/24")
+    declared = ("vpc-12345678", "--cidr", "10.77.0.0/16", *parts, "--security-group", "sg-55556666")
+    openecr("vpc", "declare", *declared, "--data-dir", str(course.ca.parents[1]))
+
+    endpoint = json.loads(block(course, "vpc-endpoint.sh"))["VpcEndpoint"]
+
+    assert endpoint["ServiceName"] == f"com.amazonaws.{REGION}.ecr.dkr"
+    assert endpoint["SubnetIds"] == ["subnet-11112222", "subnet-33334444"]
+    assert [group["GroupId"] for group in endpoint["Groups"]] == ["sg-55556666"]
+    own, private = (entry["DnsName"] for entry in endpoint["DnsEntries"])
+    assert own == f"{endpoint['VpcEndpointId']}.dkr.ecr.{REGION}.vpce.amazonaws.com"
+    assert private == f"*.dkr.ecr.{REGION}.amazonaws.com"

@@ -23,6 +23,7 @@ from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
 from openecr.keyring import Keyring, create_missing_keys, open_keyring
+from openecr.services.ec2.operations import OPERATIONS as EC2
 from openecr.services.ecr.operations import OPERATIONS as ECR
 from openecr.services.iam.operations import OPERATIONS as IAM
 from openecr.services.kms.operations import OPERATIONS as KMS
@@ -62,7 +63,13 @@ class Api:
 
     deployment: Deployment
     services: dict[str, dict[str, Operation]] = field(
-        default_factory=lambda: {"ecr": dict(ECR), "iam": dict(IAM), "sts": dict(STS), "kms": dict(KMS)}
+        default_factory=lambda: {
+            "ecr": dict(ECR),
+            "iam": dict(IAM),
+            "sts": dict(STS),
+            "kms": dict(KMS),
+            "ec2": dict(EC2),
+        }
     )
     now: float | None = None
     """The server's wall clock, where it is not the client's."""

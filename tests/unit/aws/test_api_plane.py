@@ -141,7 +141,7 @@ def test_a_service_that_is_not_served_gets_an_error_that_names_openecr(api: Api)
     assert reply.error == (
         400,
         "UnknownOperationException",
-        "openecr does not serve the AWS service 'dynamodb'; it serves ecr, iam, kms, sts",
+        "openecr does not serve the AWS service 'dynamodb'; it serves ec2, ecr, iam, kms, sts",
     )
 
 
@@ -152,7 +152,7 @@ def test_a_query_service_that_is_not_served_is_told_in_xml(api: Api) -> None:
     assert reply.status == 400
     assert told is not None
     assert told.findtext("Code") == "InvalidAction"
-    assert told.findtext("Message") == "openecr does not serve the AWS service 'sns'; it serves ecr, iam, kms, sts"
+    assert told.findtext("Message") == "openecr does not serve the AWS service 'sns'; it serves ec2, ecr, iam, kms, sts"
 
 
 def test_an_operation_that_no_model_has_is_unknown(api: Api) -> None:

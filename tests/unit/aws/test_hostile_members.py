@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -12,13 +14,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from openecr.aws import model
+from openecr.db.connection import Connection, Database
+from openecr.names import RegistryName
+from openecr.services.ec2 import declaring
+from openecr.services.ec2.declaring import Declaration
+from openecr.services.ec2.operations import OPERATIONS as EC2_OPERATIONS
 from openecr.services.ecr.operations import OPERATIONS
 from openecr.services.iam.operations import OPERATIONS as IAM_OPERATIONS
 
 if TYPE_CHECKING:
     from tests.unit.aws.conftest import Api
 
-ECR, IAM = model.load("ecr"), model.load("iam")
+ECR, EC2, IAM = model.load("ecr"), model.load("ec2"), model.load("iam")
 DIGEST = "sha256:" + "0" * 64
 MANIFEST = json.dumps(
     {
@@ -74,6 +81,9 @@ FITTING = {
     "policyDocumentType": ['{"Statement": {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}}', "{}", "[]"],
     "policyVersionIdType": ["v1", "v2"],
     "ActionNameType": ["ecr:PutImage"],
+    "VpcId": ["vpc-11111111"],
+    "SubnetId": ["subnet-11111111"],
+    "SecurityGroupId": ["sg-11111111"],
 }
 ANYTHING = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS
 
@@ -119,9 +129,9 @@ def _members(name: str) -> list[str]:
     return [*ECR.operations[name].input_shape.members, "unknown"]
 
 
-def _form(name: str, members: dict[str, Any]) -> str:
+def _form(name: str, members: dict[str, Any], version: str = IAM.version, lists: str = ".member") -> str:
     """Members as the query protocol spells them, whatever they hold."""
-    fields = {"Action": name, "Version": IAM.version}
+    fields = {"Action": name, "Version": version}
 
     def spell(prefix: str, value: Any) -> None:
         if isinstance(value, dict):
@@ -129,7 +139,7 @@ def _form(name: str, members: dict[str, Any]) -> str:
                 spell(f"{prefix}.{key}" if prefix else key, item)
         elif isinstance(value, list):
             for number, item in enumerate(value, start=1):
-                spell(f"{prefix}.member.{number}", item)
+                spell(f"{prefix}{lists}.{number}", item)
         elif value is not None:
             fields[prefix] = str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -150,3 +160,30 @@ def test_no_members_make_an_operation_of_iam_fail(api: Api, name: str) -> None:
         assert reply.status in (200, 400, 403, 404, 409), (members, reply.body)
 
     answers()
+
+
+@pytest.mark.parametrize("name", sorted(EC2_OPERATIONS))
+def test_no_members_make_an_operation_of_ec2_fail(api: Api, name: str) -> None:
+    told = Declaration("vpc-11111111", ("10.0.0.0/16",), (), ("subnet-11111111=10.0.1.0/24",), ("sg-11111111",))
+    owner = RegistryName("123456789012", "us-east-1")
+    asyncio.run(_written(api.deployment.database, lambda db: declaring.declare(db, owner, told, 1)))
+    shape = EC2.operations[name].input_shape
+
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(members_of(shape))
+    def answers(members: dict[str, Any]) -> None:
+        form = _form(name, {_spelled(shape, key): value for key, value in members.items()}, EC2.version, "")
+        reply = api.query(form, "ec2")
+        assert reply.status in (200, 400, 412), (members, reply.body)
+
+    answers()
+
+
+async def _written(database: Database, decide: Callable[[Connection], Any]) -> Any:
+    return await database.write(decide)
+
+
+def _spelled(shape: Any, member: str) -> str:
+    """A member as EC2's forms spell it; what is in it keeps the model's spelling, which is mostly the same."""
+    located = str(shape.members[member].serialization.get("name", member))
+    return located[:1].upper() + located[1:]

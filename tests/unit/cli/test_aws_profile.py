@@ -36,6 +36,7 @@ def test_new_files_are_private_and_complete(files: dict[str, str]) -> None:
         "[profile local]\n# written by openecr env --profile\nregion = us-east-1\nservices = openecr-local\n"
         "ca_bundle = /d/bundle.pem\n\n"
         "[services openecr-local]\n# written by openecr env --profile\n"
+        "ec2 =\n  endpoint_url = http://localhost:5050\n"
         "ecr =\n  endpoint_url = http://localhost:5050\niam =\n  endpoint_url = http://localhost:5050\n"
         "kms =\n  endpoint_url = http://localhost:5050\n"
         "sts =\n  endpoint_url = http://localhost:5050\n"

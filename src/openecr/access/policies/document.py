@@ -1,5 +1,6 @@
 """A policy document, read and compiled once so that it is decided upon many times."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -46,6 +47,8 @@ class Statement:
     principals: Principals | None = field(repr=False)
     """None where the policy is attached to the principal that it speaks of."""
     conditions: tuple[Condition, ...] = field(repr=False)
+    source: str = field(default="", repr=False)
+    """The statement as JSON, for explanations and audit records."""
 
     @property
     def reads(self) -> frozenset[str]:
@@ -139,6 +142,7 @@ def _statement(members: Mapping[str, Any], index: int, span: Span, *, variables:
         not_resources="NotResource" in members,
         principals=_principals(members),
         conditions=checked_conditions(members, index, variables=variables),
+        source=json.dumps(members, ensure_ascii=False, separators=(",", ":")),
     )
 
 

@@ -252,7 +252,7 @@ def referrers(
     return Page([_referrer(image) for image in found.items], found.next_token)
 
 
-list_referrers = decision("ecr:BatchGetImage", writes=False)(referrers)
+list_referrers = decision("ecr:BatchGetImage", writes=False, event="ListImageReferrers")(referrers)
 """``GET /v2/{name}/referrers/{digest}``; the model says that ListImageReferrers needs ``ecr:BatchGetImage``."""
 
 

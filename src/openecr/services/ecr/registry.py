@@ -69,7 +69,7 @@ def put_account_setting(call: Call, *, name: str, value: str) -> dict[str, Any]:
     return {"name": name, "value": value}
 
 
-@decision("ecr:GetAuthorizationToken", writes=False, resources=without_permission, consistent=False)
+@decision("ecr:GetAuthorizationToken", writes=False, resources=without_permission, consistent=False, event="")
 def is_served(call: Call) -> bool:
     """Whether this deployment has the addressed registry's account."""
     return registries.account_exists(call.db, call.registry().account_id)

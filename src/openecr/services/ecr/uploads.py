@@ -71,13 +71,13 @@ def _new_data_key(call: Call, repository: Repository, object_id: str) -> DataKey
     return made
 
 
-@decision("ecr:InitiateLayerUpload", writes=False)
+@decision("ecr:InitiateLayerUpload", writes=False, event="DescribeLayerUpload")
 def offset_of(call: Call, *, repository_name: str, upload_id: str, registry_id: str | None = None) -> int:
     """How many bytes of an upload are kept."""
     return require_upload(call, repository_name, upload_id, registry_id).offset_bytes
 
 
-@decision("ecr:InitiateLayerUpload", writes=True)
+@decision("ecr:InitiateLayerUpload", writes=True, event="CancelLayerUpload")
 def cancel(call: Call, *, repository_name: str, upload_id: str, registry_id: str | None = None) -> None:
     """End an upload and give its bytes back."""
     upload = require_upload(call, repository_name, upload_id, registry_id)

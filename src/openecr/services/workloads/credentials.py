@@ -106,7 +106,7 @@ async def credentials(run: Run, origin: Origin, bearer: Bearer) -> RoleCredentia
     return given
 
 
-@decision(_ACTION, writes=False, resources=without_permission, anonymous=True)
+@decision(_ACTION, writes=False, resources=without_permission, anonymous=True, event="")
 def role_name(call: Call, *, bearer: Bearer) -> str | None:
     """The name of a workload's role; None where the role is gone.
 

@@ -1,0 +1,1 @@
+"""What happened, for whoever must know of it: the audit trail."""
