@@ -40,7 +40,7 @@ from openecr.oci.http import Answer
 from openecr.oci.plane import DkrPlane, fault
 from openecr.oci.render import not_found
 from openecr.pull_notes import PullNotes
-from openecr.services.ecr import encrypting, garbage, quotas, upkeep
+from openecr.services.ecr import encrypting, garbage, quotas, storage_classes, upkeep
 from openecr.services.ecr.integrity import scrub
 from openecr.services.kms import upkeep as kms_upkeep
 from openecr.services.served import SERVICES
@@ -351,6 +351,12 @@ class Application:
         async def measure_quotas(_args: Mapping[str, Any]) -> None:
             await quotas.measure_all(database)
 
+        async def restore_image(args: Mapping[str, Any]) -> None:
+            await storage_classes.end_restore(database, args, self._deployment.now_us())
+
+        async def follow_storage_class(args: Mapping[str, Any]) -> None:
+            await storage_classes.follow(database, args, self._deployment.now_us())
+
         worker = JobWorker(
             database,
             {
@@ -362,6 +368,8 @@ class Application:
                 "destroy-keys": self._with_fresh_keys(destroy_keys),
                 "seal-audit": self._with_fresh_keys(seal_audit),
                 "delete-sessions": delete_sessions,
+                storage_classes.RESTORE: restore_image,
+                storage_classes.FOLLOW: follow_storage_class,
             },
             schedules=SCHEDULES,
         )
