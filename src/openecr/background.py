@@ -13,7 +13,7 @@ from openecr.events import audit_sealing
 from openecr.events.audit_sealing import Archive
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import Handler, JobWorker
-from openecr.services.ecr import encrypting, garbage, quotas, upkeep
+from openecr.services.ecr import encrypting, garbage, quotas, storage_classes, upkeep
 from openecr.services.ecr.integrity import scrub
 from openecr.services.ecr.lifecycle import expiry, previews
 from openecr.services.kms import upkeep as kms_upkeep
@@ -71,6 +71,8 @@ class Background:
             "destroy-keys": self._destroy_keys,
             "seal-audit": self._seal_audit,
             "delete-sessions": self._delete_sessions,
+            storage_classes.RESTORE: self._restore_image,
+            storage_classes.FOLLOW: self._follow_storage_class,
             "owe-lifecycle": self._owe_lifecycle,
             expiry.KIND: self._expire_images,
             previews.KIND: self._preview_lifecycle,
@@ -121,6 +123,12 @@ class Background:
 
     async def _measure_quotas(self, _args: Mapping[str, Any]) -> None:
         await quotas.measure_all(self._deployment.database)
+
+    async def _restore_image(self, args: Mapping[str, Any]) -> None:
+        await storage_classes.end_restore(self._deployment.database, args, self._deployment.now_us())
+
+    async def _follow_storage_class(self, args: Mapping[str, Any]) -> None:
+        await storage_classes.follow(self._deployment.database, args, self._deployment.now_us())
 
     async def _owe_lifecycle(self, _args: Mapping[str, Any]) -> None:
         await expiry.owe_all(self._deployment.database)

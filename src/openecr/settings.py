@@ -109,6 +109,8 @@ class Settings:
     """How many images a repository may hold."""
     repositories_per_registry: int = 100_000
     """How many repositories a registry may hold."""
+    archive_restore_seconds: int = 60
+    """How long an image takes back from the archive; up to 20 minutes on ECR. Pushed again, it is back at once."""
     gb_month_price: float = 0.10
     """What `openecr usage` reckons for a GB (2^30 bytes) stored for a month, in USD."""
     layer_url_seconds: int = 3600
@@ -174,6 +176,8 @@ class Settings:
             raise SettingsError("audit_days is a number of days, at least 1")
         if self.images_per_repository < 1 or self.repositories_per_registry < 1:
             raise SettingsError("images_per_repository and repositories_per_registry must be at least 1")
+        if self.archive_restore_seconds < 0:
+            raise SettingsError("archive_restore_seconds is a number of seconds, 0 for none")
         if self.disk_reserve_bytes is not None and self.disk_reserve_bytes < 0:
             raise SettingsError("disk_reserve_bytes is a number of bytes, 0 for none")
         if not 0 <= self.gb_month_price < float("inf"):

@@ -127,10 +127,6 @@ def test_what_is_refused_is_not_stored(ecr: Any, unchecked: Any, repository: str
     assert error_of(ecr.start_lifecycle_policy_preview, repositoryName=repository, lifecyclePolicyText=bad) == refused(
         minimum
     )
-    archiving = text_of(rule(1, "untagged", "sinceImagePushed", 9, "transition"))
-    assert error_of(put, repositoryName=repository, lifecyclePolicyText=archiving) == refused(
-        "Archival is not built yet in openecr, so no rule can transition images.'"
-    )
     assert error_of(unchecked.put_lifecycle_policy, repositoryName=repository, lifecyclePolicyText="{}") == (
         "InvalidParameterException",
         (
@@ -308,12 +304,15 @@ def test_a_preview_is_one_at_a_time_ends_with_its_job_and_grows_old(server: Serv
     assert preview(ecr, repository, lifecyclePolicyText=policy)["status"] == "COMPLETE"
 
 
-def test_a_preview_shows_what_would_be_archived(
+def test_what_was_not_pulled_for_long_is_archived_as_the_preview_showed(
     server: Server, ecr: Any, docker: RegistryClient, repository: str
 ) -> None:
-    image = push(docker, repository, "old", "old")
+    image = push(docker, repository, f"{repository} old", "old")
+    young = push(docker, repository, f"{repository} young", "young")
     age(server, image.digest, 40)
-    shown = preview(ecr, repository, lifecyclePolicyText=text_of(rule(1, "any", "sinceImagePulled", 30, "transition")))
+    policy = text_of(rule(1, "any", "sinceImagePulled", 30, "transition"))
+    ecr.put_lifecycle_policy(repositoryName=repository, lifecyclePolicyText=policy)
+    shown = preview(ecr, repository)
 
     assert shown["summary"] == {
         "expiringImageTotalCount": 0,
@@ -321,6 +320,11 @@ def test_a_preview_shows_what_would_be_archived(
     }
     (result,) = shown["previewResults"]
     assert result["action"] == {"type": "TRANSITION", "targetStorageClass": "ARCHIVE"}
+    run(server, ecr, repository)
+    assert digests(ecr, repository) == {young.digest}
+    (archived,) = ecr.describe_images(repositoryName=repository, imageIds=[{"imageTag": "old"}])["imageDetails"]
+    assert archived["imageStatus"] == "ARCHIVED"
+    assert docker.request("GET", f"/v2/{repository}/manifests/old").status == 404
 
 
 def test_the_operator_runs_lists_and_is_told_of_the_brake(

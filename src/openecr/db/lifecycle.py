@@ -275,7 +275,8 @@ class Facts:
     ever_tagged: int
     status: str
     subject_digest: bytes | None
-    image_size_bytes: int
+    archived_us: int | None
+    activated_us: int | None
 
 
 _RANGE = (
@@ -288,7 +289,7 @@ def facts_after(db: Connection, repository_key: int, after: tuple[int, bytes], m
     """Facts of up to ``most`` images by push time and digest, after a position."""
     rows = db.rows(
         "SELECT i.id, i.digest, i.pushed_us, i.pulled_us, i.ever_tagged, i.status, i.subject_digest,"
-        " i.image_size_bytes FROM image i WHERE i.repository_key = :repository_key"
+        " i.archived_us, i.activated_us FROM image i WHERE i.repository_key = :repository_key"
         " AND (i.pushed_us, i.digest) > (:pushed_us, :digest) ORDER BY i.pushed_us, i.digest LIMIT :most",
         repository_key=repository_key,
         pushed_us=after[0],

@@ -10,7 +10,7 @@ from openecr.db.images import Image
 from openecr.db.repositories import Repository
 from openecr.errors import ImageReferenced, ManifestUnknown
 from openecr.names import Digest
-from openecr.services.ecr import image_ids
+from openecr.services.ecr import image_ids, storage_classes
 from openecr.services.ecr.image_ids import Failure, ImageId
 from openecr.services.ecr.repositories import require
 
@@ -101,7 +101,8 @@ def _to_trash(work: Deleting, image: Image, kind: str, tags: list[str]) -> None:
         kind=kind,
         digest=image.digest,
         tags=tags,
-        document={"mediaType": image.media_type, "pushedUs": image.pushed_us, "everTagged": image.ever_tagged},
+        document={"mediaType": image.media_type, "pushedUs": image.pushed_us, "everTagged": image.ever_tagged}
+        | storage_classes.remembered(image),
         manifest=images.manifest_of(work.db, image.key) if whole else None,
         layers=layers.of_image(work.db, image.key) if whole else (),
         deleted_us=work.now_us,

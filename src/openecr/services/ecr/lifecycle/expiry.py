@@ -6,7 +6,7 @@ pushed, untagged or restored since stays. A run that dies is planned anew by the
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,13 +20,14 @@ from openecr.db.repositories import Repository
 from openecr.jobs.queue import DEFAULT_QUEUE, enqueue
 from openecr.jobs.worker import TerminalError
 from openecr.names import Digest
+from openecr.services.ecr import storage_classes
 from openecr.services.ecr.image_deletion import Deleting, delete
 from openecr.services.ecr.image_ids import Failure, ImageId
 from openecr.services.ecr.lifecycle import plan, records
 from openecr.services.ecr.lifecycle.evaluation import Outcome, Verdict, Why, evaluate
 from openecr.services.ecr.lifecycle.loading import Loaded, load
 from openecr.services.ecr.lifecycle.plan import Unit
-from openecr.services.ecr.lifecycle.policy import parse
+from openecr.services.ecr.lifecycle.policy import PULLED, parse
 
 KIND = "expire-images"
 EVERY_US = 12 * 3600 * 1_000_000
@@ -97,8 +98,19 @@ class Expired:
     images: int = 0
     survivors: int = 0
     """Images that were planned to go and are not what they were."""
+    archived: int = 0
+    """With the members of indexes that came along; referrers follow by a job of their own."""
     superseded: bool = False
     """Whether the policy was put again, or went, so that the run stopped."""
+
+    def plus(self, other: "Expired") -> "Expired":
+        """Both together."""
+        return Expired(
+            self.images + other.images,
+            self.survivors + other.survivors,
+            self.archived + other.archived,
+            self.superseded or other.superseded,
+        )
 
 
 async def run(deployment: Deployment, repository_key: int) -> Expired:
@@ -119,7 +131,8 @@ async def run(deployment: Deployment, repository_key: int) -> Expired:
     planned = _Run(policy, repository, loaded, record)
     units = plan.units(verdicts)
     await _require_unbraked(deployment, planned, sum(map(len, units)))
-    done = await _apply(database, planned, units)
+    archiving = [item for item in verdicts if item.outcome == Outcome.ARCHIVE and item.why == Why.RULE]
+    done = await _apply(database, planned, units, archiving)
     if not done.superseded:
         protected = [item for item in verdicts if item.why == Why.PROTECTED and item.outcome == Outcome.KEEP]
         await database.write(partial(_finish, run=planned, expired=done.images, protected=protected[:_FAILURES]))
@@ -144,22 +157,35 @@ async def _require_unbraked(deployment: Deployment, run: _Run, expiring: int) ->
     raise TerminalError(sentence)
 
 
-async def _apply(database: Database, run: _Run, units: list[Unit]) -> Expired:
-    gone = survivors = 0
-    for batch in plan.batches(units, _BATCH):
-        done = await database.write(partial(_expire, run=run, units=batch))
-        gone += done.images
-        survivors += done.survivors
-        if done.superseded:
-            return Expired(gone, survivors, superseded=True)
-    return Expired(gone, survivors)
+async def _apply(database: Database, run: _Run, units: Sequence[Unit], archiving: Sequence[Verdict]) -> Expired:
+    steps: list[Callable[[Connection], Expired]] = [
+        partial(_expire, run=run, units=batch) for batch in plan.batches(units, _BATCH)
+    ]
+    steps += [
+        partial(_archive, run=run, verdicts=archiving[start : start + _BATCH])
+        for start in range(0, len(archiving), _BATCH)
+    ]
+    total = Expired()
+    for step in steps:
+        total = total.plus(await database.write(step))
+        if total.superseded:
+            break
+    return total
+
+
+def _held(db: Connection, run: _Run) -> Repository | None:
+    """The repository, held, where its policy is still the one that was planned by."""
+    repository = repositories.find_by_key(db, run.repository.key, lock=True)
+    policy = lifecycle.find_policy(db, run.repository.key)
+    if policy is None or (policy.key, policy.version) != (run.policy.key, run.policy.version):
+        return None
+    return repository
 
 
 def _expire(db: Connection, run: _Run, units: Sequence[Unit]) -> Expired:
     """Expire what is still as it was judged."""
-    repository = repositories.find_by_key(db, run.repository.key, lock=True)
-    policy = lifecycle.find_policy(db, run.repository.key)
-    if repository is None or policy is None or (policy.key, policy.version) != (run.policy.key, run.policy.version):
+    repository = _held(db, run)
+    if repository is None:
         return Expired(superseded=True)
     gone: list[Verdict] = []
     failed: list[tuple[Verdict, Failure]] = []
@@ -178,11 +204,29 @@ def _expire(db: Connection, run: _Run, units: Sequence[Unit]) -> Expired:
     return Expired(len(gone), len(survivors))
 
 
+def _archive(db: Connection, run: _Run, verdicts: Sequence[Verdict]) -> Expired:
+    """Archive what is still as it was judged; members that nothing else needs come along."""
+    repository = _held(db, run)
+    if repository is None:
+        return Expired(superseded=True)
+    as_judged = [item for item in verdicts if _is_as_judged(db, run, item)]
+    now_us = db.clock_us()
+    done = storage_classes.archive(db, repository, [item.image.key for item in as_judged], now_us)
+    acted = [item for item in as_judged if item.image.key in set(done.archived)]
+    failed = [(item, _protection(db, item)) for item in as_judged if item.image.key in done.refused]
+    records.note(db, run.record, now_us, acted, failed)
+    return Expired(archived=len(done.archived), survivors=len(verdicts) - len(acted))
+
+
 def _is_as_judged(db: Connection, run: _Run, verdict: Verdict) -> bool:
-    """Whether an image has the tags, the push and the storage class that it was judged by."""
+    """Whether an image has the tags, push, storage class and, where that counts, pull that it was judged by."""
     judged = verdict.image
     found = images.find(db, run.repository.key, judged.digest)
     if found is None or (found.key, found.pushed_us) != (judged.key, judged.pushed_us):
+        return False
+    if (found.archived_us, found.activated_us) != (judged.archived_us, judged.activated_us):
+        return False
+    if verdict.rule is not None and verdict.rule.count_type == PULLED and found.pulled_us != judged.pulled_us:
         return False
     if found.status != _STATUSES[judged.storage_class] or bool(found.ever_tagged) != judged.was_tagged:
         return False

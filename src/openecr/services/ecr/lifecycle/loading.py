@@ -84,6 +84,8 @@ def _assembled(steps: list[Step]) -> Loaded:
                 tags=tuple(sorted(tags.get(item.key, ()))),
                 pushed_us=item.pushed_us,
                 pulled_us=item.pulled_us,
+                activated_us=item.activated_us,
+                archived_us=item.archived_us,
                 storage_class=_CLASSES[item.status],
                 parents=tuple(sorted(parents.get(item.key, ()))),
                 was_tagged=bool(item.ever_tagged),

@@ -8,7 +8,7 @@ from openecr.db.lifecycle import StoredPolicy
 from openecr.db.repositories import Repository
 from openecr.errors import LifecyclePolicyInvalid, LifecyclePolicyNotFound
 from openecr.services.ecr.lifecycle import expiry
-from openecr.services.ecr.lifecycle.policy import TRANSITION, PolicyInvalid, Rule, parse
+from openecr.services.ecr.lifecycle.policy import PolicyInvalid, Rule, parse
 from openecr.services.ecr.repositories import require
 
 
@@ -18,9 +18,7 @@ def put_lifecycle_policy(
 ) -> dict[str, Any]:
     """Put a policy in place of the one before, byte for byte; its first run is owed after ``lifecycle_delay``."""
     repository = require(call, repository_name, registry_id)
-    rules = accepted(lifecycle_policy_text)
-    if any(rule.action == TRANSITION for rule in rules):
-        raise LifecyclePolicyInvalid(why="Archival is not built yet in openecr, so no rule can transition images.'")
+    accepted(lifecycle_policy_text)
     lifecycle.put_policy(call.db, repository.key, lifecycle_policy_text, call.deployment.new_id(), call.now_us)
     expiry.owe(call.db, repository.key, call.settings.lifecycle_delay * 1_000_000)
     return _told(repository, lifecycle_policy_text)
