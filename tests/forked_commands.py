@@ -20,11 +20,76 @@ from array import array
 from collections.abc import Mapping
 from contextlib import redirect_stderr, suppress
 from pathlib import Path
+from typing import IO
 
 _LONGEST_REQUEST_BYTES = 1_000_000
+_LONGEST_ANSWER_BYTES = 100
 _KILLED = -signal.SIGKILL
 _starting = threading.Lock()
 _started: "Forker | None" = None
+
+
+class Forked:
+    """A command that runs, with the methods of ``subprocess.Popen`` that the tests use.
+
+    It says its id at once and its status before it ends; nobody waits for it, so its id is gone once it has ended.
+    """
+
+    def __init__(self, arguments: tuple[str, ...], asking: socket.socket) -> None:
+        self._arguments = arguments
+        self._asking = asking
+        self._said = asking.recv(_LONGEST_ANSWER_BYTES)
+        assert self._said, "the process that forks ended"
+        self.pid = int(self._said)
+        self._is_heard_out = False
+        self.returncode: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; the exit status.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end in time.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self.poll() is None:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise subprocess.TimeoutExpired(self._arguments, timeout or 0)
+            if self._is_heard_out:
+                time.sleep(0.001)
+            else:
+                select.select([self._asking], [], [], left)
+        assert self.returncode is not None
+        return self.returncode
+
+    def poll(self) -> int | None:
+        """The exit status, or None while it runs."""
+        while not self._is_heard_out and select.select([self._asking], [], [], 0)[0]:
+            piece = self._asking.recv(_LONGEST_ANSWER_BYTES)
+            self._said += piece
+            self._is_heard_out = not piece
+        if self.returncode is None and self._is_heard_out and not self._exists():
+            words = self._said.split()
+            self.returncode = int(words[1]) if len(words) > 1 else _KILLED
+            self._asking.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it has not ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def _exists(self) -> bool:
+        """Whether its end is still under way: the socket is one of several files that are closed by it."""
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
 
 class Forker:
@@ -46,46 +111,32 @@ class Forker:
                 start_new_session=True,
             )
 
-    def run(
-        self, arguments: tuple[str, ...], env: Mapping[str, str], cwd: str, timeout: float | None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run one command to its end.
-
-        Raises:
-            subprocess.TimeoutExpired: it did not end in time, and was killed.
-        """
-        with (
-            Path(os.devnull).open("rb") as stdin,
-            tempfile.TemporaryFile() as stdout,
-            tempfile.TemporaryFile() as stderr,
-            socket.socket(socket.AF_UNIX) as asking,
-        ):
-            asking.connect(self._path)
+    def start(
+        self, arguments: tuple[str, ...], env: Mapping[str, str], cwd: str, stdout: IO[bytes], stderr: IO[bytes]
+    ) -> Forked:
+        """Start one command."""
+        asking = socket.socket(socket.AF_UNIX)
+        asking.connect(self._path)
+        with Path(os.devnull).open("rb") as stdin:
             streams = array("i", [stdin.fileno(), stdout.fileno(), stderr.fileno()])
             asking.sendmsg([b"?"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
-            asking.sendall(json.dumps([list(arguments), dict(env), cwd]).encode() + b"\n")
-            status = self._wait(asking, arguments, timeout)
-            stdout.seek(0)
-            stderr.seek(0)
-            return subprocess.CompletedProcess(arguments, status, stdout.read().decode(), stderr.read().decode())
+        asking.sendall(json.dumps([arguments, dict(env), cwd]).encode() + b"\n")
+        return Forked(arguments, asking)
 
-    def _wait(self, asking: socket.socket, arguments: tuple[str, ...], timeout: float | None) -> int:
-        """The exit status, after the process has ended: it says its id at once, and its status before it goes."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        said = b""
-        while True:
-            asking.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
-            try:
-                piece = asking.recv(100)
-            except TimeoutError:
-                os.kill(int(said.split()[0]), signal.SIGKILL)
-                raise subprocess.TimeoutExpired(arguments, timeout or 0) from None
-            if not piece:
-                break
-            said += piece
-        words = said.split()
-        assert words, "the process that forks ended"
-        return int(words[1]) if len(words) > 1 else _KILLED
+
+def start_forked(
+    arguments: tuple[str, ...],
+    env: Mapping[str, str],
+    stdout: IO[bytes],
+    stderr: IO[bytes],
+    cwd: str | Path | None = None,
+) -> Forked:
+    """Start ``openecr`` with these arguments and variables, in a session of its own."""
+    global _started
+    with _starting:
+        if _started is None:
+            _started = Forker()
+    return _started.start(arguments, env, str(cwd or Path.cwd()), stdout, stderr)
 
 
 def run_forked(
@@ -94,12 +145,22 @@ def run_forked(
     cwd: str | Path | None = None,
     timeout: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``openecr`` with these arguments and variables to its end."""
-    global _started
-    with _starting:
-        if _started is None:
-            _started = Forker()
-    return _started.run(arguments, env, str(cwd or Path.cwd()), timeout)
+    """Run ``openecr`` with these arguments and variables to its end.
+
+    Raises:
+        subprocess.TimeoutExpired: it did not end in time, and was killed.
+    """
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        process = start_forked(arguments, env, stdout, stderr, cwd)
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        stdout.seek(0)
+        stderr.seek(0)
+        return subprocess.CompletedProcess(arguments, status, stdout.read().decode(), stderr.read().decode())
 
 
 def _serve(listening: socket.socket) -> int:
@@ -127,6 +188,7 @@ def _serve(listening: socket.socket) -> int:
 
 def _run(asking: socket.socket) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
     asking.sendall(b"%d " % os.getpid())
     _, rights, _, _ = asking.recvmsg(1, socket.CMSG_SPACE(3 * array("i").itemsize))
     streams = array("i", rights[0][2])

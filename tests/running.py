@@ -26,7 +26,7 @@ from openecr.blobs.opening import open_stores
 from openecr.db.connection import Connection, Row
 from openecr.db.engines import open_database
 from openecr.settings import Settings, load
-from tests.forked_commands import run_forked
+from tests.forked_commands import Forked, run_forked, start_forked
 
 T = TypeVar("T")
 
@@ -75,7 +75,9 @@ class Server:
     """The host that it is reached at."""
     inside: tuple[str, ...] = ()
     """What starts a program on that host, where it is not this machine."""
-    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+    forked: bool = True
+    """Whether the parent is spared Python's start; not where what it was started with is looked at from outside."""
+    process: "subprocess.Popen[bytes] | Forked | None" = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -94,18 +96,22 @@ class Server:
 
     def launch(self) -> None:
         """Start the processes."""
-        log = (self.data_dir / "test-server.log").open("ab")
-        command = [*self.inside, sys.executable, "-m", "openecr", "serve", "--data-dir", str(self.data_dir)]
+        command = ["serve", "--data-dir", str(self.data_dir)]
         if self.database is not None:
             command += ["--database", self.database]
-        self.process = subprocess.Popen(
-            [*command, "--port", str(self.port), *self.flags],
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env=environment() | dict(self.variables),
-        )
-        log.close()
+        command += ["--port", str(self.port), *self.flags]
+        variables = environment() | dict(self.variables)
+        with (self.data_dir / "test-server.log").open("ab") as log:
+            if self.forked and not self.inside:
+                self.process = start_forked(tuple(command), variables, log, log)
+                return
+            self.process = subprocess.Popen(
+                [*self.inside, sys.executable, "-m", "openecr", *command],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=variables,
+            )
 
     def wait_until_ready(self) -> None:
         """Poll the readiness address until it answers and commands find the server, or the server has ended.
@@ -214,9 +220,10 @@ def running(
     accounts: Sequence[str] = (),
     database: str | None = None,
     variables: Mapping[str, str] | None = None,
+    forked: bool = True,
 ) -> Iterator[Server]:
     """A server on a fresh port, with more accounts where asked, stopped at the end."""
-    server = Server(data_dir, free_port(), flags, database, variables or {})
+    server = Server(data_dir, free_port(), flags, database, variables or {}, forked=forked)
     server.start()
     try:
         for account_id in accounts:

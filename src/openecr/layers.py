@@ -77,7 +77,9 @@ class LayersPlane:
         object_id = arrival.address.path.rsplit("/", 1)[-1]
         now_us = self.deployment.wall_us()
         digest = layer_urls.allows(self.deployment.keyring, object_id, query, now_us)
-        if digest is None or not is_object_id(object_id):
+        # A bucket's host name serves its own region alone: else the URL's endpoint and its policy could be gone around.
+        is_elsewhere = arrival.address.layers_region not in (None, query.get("region"))
+        if digest is None or is_elsewhere or not is_object_id(object_id):
             return await _refuse(send, 403, "AccessDenied", "The URL is not valid, or it has expired.")
         user_agent = arrival.headers.get(b"user-agent", b"").decode("latin-1")[:1024]
         weighed = layer_policies.verdict(

@@ -115,7 +115,7 @@ async def _made(deployment: Deployment, request_id: str) -> dict[str, Any]:
     if not found.records:
         raise options.CommandFailed(
             f"no record of the request {request_id} is found"
-            + (f" ({'; '.join(found.notes)})" if found.notes else "; it takes half a second to be there")
+            + (f" ({'; '.join(found.notes)})" if found.notes else "; it takes a second to be there")
         )
     events = []
     for record in reversed(found.records):

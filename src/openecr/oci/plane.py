@@ -87,6 +87,8 @@ class DkrPlane:
         route = routes.read(address.path)
         trail.access_key_id = token.access_key_id
         tokens.require_unexpired(token, now_us - self._grace_us(route))
+        if address.is_regional:
+            tokens.require_region(token, address.registry.region)
         trail.is_proven = True
         origin = Origin(
             arrival.request_id,

@@ -53,10 +53,8 @@ def test_the_deployment_account_pulls_once_the_policy_is_applied(
     )
     assert sentence in deployer.fail("docker", "pull", remote)
 
-    printed = builder.run("env", *VARIABLES, BLOCKS / "share-with-deployment.sh", name, folder=tmp_path)
-    answered, end = json.JSONDecoder().raw_decode(printed)
-    assert answered["repositoryName"] == name
-    applied = json.loads(printed[end:])
+    printed = builder.run("env", *VARIABLES, BLOCKS / "repo-policy.sh", name, folder=tmp_path)
+    applied = json.loads(printed)
     assert applied == json.loads((tmp_path / "repo-policy.json").read_text())
 
     assert "Digest: sha256:" in deployer.run("docker", "pull", remote)
@@ -74,10 +72,10 @@ def test_the_deployment_account_pulls_once_the_policy_is_applied(
 
 
 def test_accounts_that_are_not_here_may_be_named(builder: Machine) -> None:
-    name = "myapp/shared"
-    builder.run("aws", "ecr", "create-repository", "--repository-name", name)
-    set_policy = json.loads(builder.run("env", *VARIABLES, BLOCKS / "share.sh", name))
-    assert (set_policy["registryId"], set_policy["repositoryName"]) == ("123456789012", name)
+    if "myapp/api" not in builder.run("aws", "ecr", "describe-repositories"):
+        builder.run("aws", "ecr", "create-repository", "--repository-name", "myapp/api")
+    set_policy = json.loads(builder.run("env", *VARIABLES, BLOCKS / "cross-account.sh"))
+    assert (set_policy["registryId"], set_policy["repositoryName"]) == ("123456789012", "myapp/api")
     statement = json.loads(set_policy["policyText"])["Statement"][0]
     assert statement["Principal"] == {"AWS": ["arn:aws:iam::987654321098:root", "arn:aws:iam::111222333444:root"]}
     assert statement["Action"] == PULL
@@ -85,8 +83,8 @@ def test_accounts_that_are_not_here_may_be_named(builder: Machine) -> None:
 
 def test_the_destination_account_accepts_replication(builder: Machine) -> None:
     destination = builder.as_account("987654321098")
-    put = json.loads(destination.run("env", *VARIABLES, BLOCKS / "accept-replication.sh"))
+    put = json.loads(destination.run("env", *VARIABLES, BLOCKS / "registry-policy.sh"))
     assert put["registryId"] == "987654321098"
     assert json.loads(destination.run("aws", "ecr", "get-registry-policy"))["policyText"] == put["policyText"]
-    said = builder.fail("env", *VARIABLES, BLOCKS / "accept-replication.sh")
+    said = builder.fail("env", *VARIABLES, BLOCKS / "registry-policy.sh")
     assert "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid registry policy provided'" in said

@@ -10,6 +10,7 @@ from typing import Any
 
 from openecr.access import web_identity
 from openecr.access.condition_keys import Asked, Context
+from openecr.access.identity import ANONYMOUS
 from openecr.access.policies.document import PolicyKind, compiled
 from openecr.access.policies.evaluation import AccessRequest, NamedPolicy, PolicySet, Principal, evaluate
 from openecr.access.web_identity import Unverified, WebIdentity
@@ -170,13 +171,16 @@ def _require_trusted(call: Call, role: AssumableRole | None, bearer: Bearer, ses
 
 
 def _trusts(call: Call, role: AssumableRole, bearer: Bearer, session_name: str, action: str) -> bool:
-    """What the role's trust policy says; no other policy weighs on a caller who is nobody here yet."""
+    """What the role's trust policy says; no other policy weighs on a caller who is nobody here yet.
+
+    Nor does whoever signed the request, which nobody needs to: conditions see nothing of a signer.
+    """
     policy = trust.trust_policy(role)
     if policy is None:
         return False
     origin, identity = call.origin, bearer.identity
     asked = Asked(
-        caller=call.caller,
+        caller=ANONYMOUS,
         now_us=call.now_us,
         region=origin.registry.region,
         action=action,
