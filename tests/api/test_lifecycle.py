@@ -13,10 +13,12 @@ from openecr.db.connection import Connection
 from openecr.jobs.queue import DEFAULT_QUEUE
 from openecr.services.ecr.lifecycle import expiry
 from tests.api.support import ABSENT_DIGEST, ACCOUNT, error_of, members_of, push, push_manifest, repository_missing
+from tests.places import ON_DATABASES
 from tests.registry_client import OCI_INDEX, RegistryClient, image_index
 from tests.running import Server
 from tests.waiting import wait_until
 
+pytestmark = ON_DATABASES
 DAY_US = 86_400 * 1_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
