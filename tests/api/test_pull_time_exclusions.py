@@ -134,3 +134,22 @@ def test_a_session_counts_as_its_role_and_another_registrys_list_does_not(
 
     wait_until(lambda: "elsewhere" in noted(ecr, repository), "the pull that counts is noted")
     assert noted(ecr, repository) == {"elsewhere"}
+
+
+def test_a_principal_may_come_after_its_exclusion_and_leave_it_by_another_name(
+    server: Server, ecr: Any, iam: Any, docker: RegistryClient, repository: str
+) -> None:
+    for tag in ("excluded", "renamed"):
+        push(docker, repository, tag, tag)
+    name = f"late-{uuid4()}"
+    with excluded(ecr, f"arn:aws:iam::{ACCOUNT}:user/tools/{name}"):
+        iam.create_user(UserName=name, Path="/tools/")
+        iam.put_user_policy(UserName=name, PolicyName="pull", PolicyDocument=policy(statement("ecr:*", Resource="*")))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        late = client(server, "ecr", {**key, "SessionToken": None})
+        assert late.batch_get_image(repositoryName=repository, imageIds=[{"imageTag": "excluded"}])["images"]
+        iam.update_user(UserName=name, NewUserName=f"{name}-too")
+        assert late.batch_get_image(repositoryName=repository, imageIds=[{"imageTag": "renamed"}])["images"]
+
+    wait_until(lambda: "renamed" in noted(ecr, repository), "the pull that counts is noted")
+    assert noted(ecr, repository) == {"renamed"}

@@ -85,14 +85,10 @@ class KeyOwner:
     """1 where some registry does not note the principal's pulls; which one, is asked then alone."""
 
 
-_PULL_TIME_EXCLUDED = (
-    "CASE WHEN EXISTS (SELECT 1 FROM pull_time_exclusion e"
-    " WHERE e.principal_arn = 'arn:aws:iam::' || a.account_id || ':' || p.kind || p.path || p.name) THEN 1 ELSE 0 END"
-)
 _KEY_OWNER = (
     "SELECT p.id, k.access_key_id, a.account_id, a.organization_id, p.kind, p.name, p.path, p.unique_id,"
     " p.access_version, k.created_us, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,"
-    f" {_PULL_TIME_EXCLUDED}"
+    " p.pull_time_excluded"
     " FROM access_key k JOIN principal p ON p.id = k.principal_key JOIN account a ON a.id = p.account_key"
     " WHERE k.access_key_id = :access_key_id AND k.active = 1"
 )
@@ -100,7 +96,7 @@ _SESSION_OWNER = (
     "SELECT p.id, s.access_key_id, a.account_id, a.organization_id, p.kind, p.name, p.path, p.unique_id,"
     " p.access_version, s.created_us, s.id, s.name, s.expires_us, s.source_identity, s.provider,"
     " CASE WHEN s.policies = '' THEN 0 ELSE 1 END, s.tags, s.chained,"
-    f" {_PULL_TIME_EXCLUDED}"
+    " p.pull_time_excluded"
     " FROM session s JOIN principal p ON p.id = s.principal_key JOIN account a ON a.id = p.account_key"
     " WHERE s.access_key_id = :access_key_id"
 )

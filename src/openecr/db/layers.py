@@ -60,8 +60,7 @@ class Blob:
 
 
 _IS_ARCHIVED = (
-    "CASE WHEN EXISTS (SELECT 1 FROM image_layer il WHERE il.layer_key = l.id AND il.archived = 0) THEN 0"
-    " WHEN EXISTS (SELECT 1 FROM image_layer il WHERE il.layer_key = l.id) THEN 1 ELSE 0 END"
+    "COALESCE((SELECT il.archived FROM image_layer il WHERE il.layer_key = l.id ORDER BY il.archived LIMIT 1), 0)"
 )
 _COLUMNS = f"l.id, l.digest, l.blob_key, b.object_id, b.size_bytes, l.promised_until_us, {_IS_ARCHIVED}"
 _BLOB = "b.id, b.object_id, b.size_bytes, b.encryption_key, b.data_key, b.quarantined_us"

@@ -331,11 +331,11 @@ CREATE TABLE principal (
     name TEXT NOT NULL,
     unique_id TEXT NOT NULL UNIQUE,
     administrator INTEGER NOT NULL,
-    created_us INTEGER NOT NULL, path TEXT NOT NULL DEFAULT '/', folded TEXT NOT NULL DEFAULT '', description TEXT NOT NULL DEFAULT '', access_version TEXT NOT NULL DEFAULT '', boundary_arn TEXT, trust_policy TEXT, session_seconds INTEGER NOT NULL DEFAULT 3600,
+    created_us INTEGER NOT NULL, path TEXT NOT NULL DEFAULT '/', folded TEXT NOT NULL DEFAULT '', description TEXT NOT NULL DEFAULT '', access_version TEXT NOT NULL DEFAULT '', boundary_arn TEXT, trust_policy TEXT, session_seconds INTEGER NOT NULL DEFAULT 3600, pull_time_excluded INTEGER NOT NULL DEFAULT 0,
     UNIQUE (account_key, kind, name)
 ) STRICT;
-INSERT INTO "principal" VALUES(1,1,'user','administrator','AIDAM67LECUB4UPGJ66T5',1,1795479180317724,'/','administrator','','',NULL,NULL,3600);
-INSERT INTO "principal" VALUES(2,2,'user','administrator','AIDAUEXCZDUVJFUR7E2YO',1,1795479181054197,'/','administrator','','',NULL,NULL,3600);
+INSERT INTO "principal" VALUES(1,1,'user','administrator','AIDAM67LECUB4UPGJ66T5',1,1795479180317724,'/','administrator','','',NULL,NULL,3600,0);
+INSERT INTO "principal" VALUES(2,2,'user','administrator','AIDAUEXCZDUVJFUR7E2YO',1,1795479181054197,'/','administrator','','',NULL,NULL,3600,0);
 CREATE TABLE pull_time_exclusion (
     registry_key INTEGER NOT NULL REFERENCES registry (id) ON DELETE RESTRICT,
     principal_arn TEXT NOT NULL,

@@ -20,4 +20,7 @@ CREATE TABLE pull_time_exclusion (
     created_us BIGINT NOT NULL,
     PRIMARY KEY (registry_key, principal_arn)
 ) {table};
-CREATE INDEX pull_time_exclusion_principal ON pull_time_exclusion (principal_arn)
+CREATE INDEX pull_time_exclusion_principal ON pull_time_exclusion (principal_arn);
+
+-- 1 where some registry excludes the principal: every request reads this row, and no other, to know.
+ALTER TABLE principal ADD COLUMN pull_time_excluded BIGINT NOT NULL DEFAULT 0
