@@ -78,8 +78,8 @@ def note_evaluated(db: Connection, policy_key: int, version: int, now_us: int, e
     """A run of this version ended; False where the policy is another by now."""
     return bool(
         db.run(
-            "UPDATE lifecycle_policy SET evaluated_us = :now_us, expired = :expired, unbraked = 0"
-            " WHERE id = :key AND version = :version",
+            "UPDATE lifecycle_policy SET evaluated_us = :now_us, expired = :expired, unbraked = 0,"
+            " stopped_us = NULL, stopped_why = NULL WHERE id = :key AND version = :version",
             key=policy_key,
             version=version,
             now_us=now_us,

@@ -16,7 +16,7 @@ from openecr.services.ecr.repositories import require
 def put_lifecycle_policy(
     call: Call, *, repository_name: str, lifecycle_policy_text: str, registry_id: str | None = None
 ) -> dict[str, Any]:
-    """Put a policy in place of the one before, byte for byte; its first run is owed after ``lifecycle_delay``."""
+    """Put a policy in place of the one before, byte for byte; its first run waits for the lifecycle delay."""
     repository = require(call, repository_name, registry_id)
     accepted(lifecycle_policy_text)
     lifecycle.put_policy(call.db, repository.key, lifecycle_policy_text, call.deployment.new_id(), call.now_us)
