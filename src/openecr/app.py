@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from openecr.application import Application
 from openecr.blobs.opening import open_stores
-from openecr.call import Deployment
 from openecr.db.engines import open_database, require_schema
 from openecr.db.sqlite import host_clock_us
+from openecr.deployment import Deployment
 from openecr.events import audit_record
 from openecr.events.audit_log import AuditLog, folder_of
 from openecr.events.auditing import Auditing, record_of

@@ -13,7 +13,7 @@ from openecr.arrivals import Front, headers_of, is_loopback, new_request_id
 from openecr.asgi import Receive, Scope, Send
 from openecr.aws.plane import ApiPlane
 from openecr.background import Background, seal_audit_files
-from openecr.call import API, Deployment, Origin, Waist
+from openecr.deployment import Deployment
 from openecr.events.audit_log import AuditLog
 from openecr.events.auditing import Occurrence
 from openecr.events.trail import WORKLOADS, Refused, Trail
@@ -24,8 +24,10 @@ from openecr.logs import AccessLog
 from openecr.oci.http import Answer
 from openecr.oci.plane import DkrPlane, fault
 from openecr.oci.render import not_found
+from openecr.origin import API, Origin
 from openecr.pull_notes import PullNotes
 from openecr.services.served import SERVICES, served_regions
+from openecr.waist import Waist
 from openecr.workloads.answers import reply as reply_to_workload
 from openecr.workloads.container import ContainerCredentials
 from openecr.workloads.instance_metadata import InstanceMetadata

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from openecr.blobs.opening import disk_of
-from openecr.call import Deployment
+from openecr.deployment import Deployment
 from openecr.events import audit_sealing
 from openecr.events.audit_sealing import Archive
 from openecr.jobs.schedule import Schedule

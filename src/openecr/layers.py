@@ -19,9 +19,9 @@ from openecr.access.networks import Asked, Way
 from openecr.addressing import Arrival
 from openecr.asgi import Receive, Scope, Send
 from openecr.blobs.store import BlobStore, ObjectMissing, StoreFailed, is_object_id
-from openecr.call import Deployment
 from openecr.db import kms
 from openecr.db.layers import Blob, find_object
+from openecr.deployment import Deployment
 from openecr.encryption import key_arn_of, require_usable
 from openecr.errors import DatabaseAway, KmsRefused, NotReachable, Unanswered
 from openecr.events.trail import LAYERS, Refused, Trail

@@ -40,6 +40,7 @@ def tell(call: Call, name: str) -> None:
     assert [one["repositoryArn"] for one in found] == [created["repositoryArn"]]
     _settings(ecr, name, created["repositoryArn"])
     _lifecycle(ecr, name)
+    _policies(ecr, name)
     digest, layer = _push(ecr, name)
     _look(ecr, name, digest, layer)
     _referrers(ecr, name, digest)
@@ -95,6 +96,19 @@ def _lifecycle(ecr: Call, name: str) -> None:
     assert ecr("StartLifecyclePolicyPreview", repositoryName=name)["status"] == "IN_PROGRESS"
     assert ecr("GetLifecyclePolicyPreview", repositoryName=name)["status"] in ("IN_PROGRESS", "COMPLETE")
     assert ecr("DeleteLifecyclePolicy", repositoryName=name)["lifecyclePolicyText"] == text
+
+
+def _policies(ecr: Call, name: str) -> None:
+    allowed = {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam::999988887777:root"]}, "Action": "ecr:ListImages"}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    told = ecr("SetRepositoryPolicy", repositoryName=name, policyText=text)["policyText"]
+    assert json.loads(told) == json.loads(text)
+    assert ecr("GetRepositoryPolicy", repositoryName=name)["policyText"] == told
+    assert ecr("DeleteRepositoryPolicy", repositoryName=name)["policyText"] == told
+    allowed["Resource"] = "arn:aws:ecr:*:123456789012:repository/*"
+    told = ecr("PutRegistryPolicy", policyText=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
+    assert ecr("GetRegistryPolicy")["policyText"] == told["policyText"]
+    assert ecr("DeleteRegistryPolicy")["policyText"] == told["policyText"]
 
 
 def upload(ecr: Call, name: str, content: bytes) -> str:

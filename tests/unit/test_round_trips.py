@@ -11,20 +11,22 @@ import pytest
 from tests.postgres import Cluster
 from tests.rows import REGISTRY, make_repository
 
-from openecr.call import OCI, Deployment, Origin, Waist
 from openecr.db import identities, identity_policies, images, layers
 from openecr.db.connection import Connection
 from openecr.db.engines import open_database
 from openecr.db.migrations import migrate_postgres
 from openecr.db.postgres_session import Session
+from openecr.deployment import Deployment
 from openecr.errors import AccessDenied
 from openecr.keyring import Keyring
 from openecr.names import Digest
+from openecr.origin import OCI, Origin
 from openecr.processes.prepare import create_account
 from openecr.services.ecr.image_listing import list_tags
 from openecr.services.ecr.images import pull_image
 from openecr.services.ecr.layers import locate_layer
 from openecr.settings import Settings
+from openecr.waist import Waist
 
 ACCOUNT = "123456789012"
 MANIFEST = b'{"schemaVersion": 2}'

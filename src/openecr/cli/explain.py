@@ -15,11 +15,11 @@ from openecr.access.explanation import PrincipalUnknown
 from openecr.access.policies.evaluation import Verdict
 from openecr.app import composed
 from openecr.background import archive_of
-from openecr.call import Deployment
 from openecr.cli import options
 from openecr.cli.audit import summary
 from openecr.db import repositories
 from openecr.db.connection import Connection
+from openecr.deployment import Deployment
 from openecr.events import audit_query
 from openecr.events.audit_query import Wanted
 from openecr.names import RegistryName, is_repository_name, parse_repository_arn, repository_arn

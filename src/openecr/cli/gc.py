@@ -9,9 +9,9 @@ import typer
 from openecr import data_dir as directories
 from openecr.app import composed
 from openecr.blobs.opening import disk_of
-from openecr.call import Deployment
 from openecr.cli import options
 from openecr.db.garbage import Weight
+from openecr.deployment import Deployment
 from openecr.processes.stores import check_stores
 from openecr.services.ecr import garbage
 from openecr.settings import Settings

@@ -12,12 +12,12 @@ import typer
 
 from openecr import data_dir as directories
 from openecr.app import composed
-from openecr.call import Deployment
 from openecr.cli import options, tables
 from openecr.db import jobs, lifecycle, repositories
 from openecr.db.connection import Connection
 from openecr.db.lifecycle import StoredPolicy
 from openecr.db.repositories import Repository
+from openecr.deployment import Deployment
 from openecr.jobs.queue import DEFAULT_QUEUE
 from openecr.names import Digest, RegistryName
 from openecr.services.ecr.lifecycle import expiry

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tests.engines import Engine, Sqlite
 from tests.rows import make_repository
 
-from openecr.call import Deployment
 from openecr.db import audit, images, jobs, lifecycle
 from openecr.db.connection import Connection, Database
 from openecr.db.images import Reference
+from openecr.deployment import Deployment
 from openecr.events.audit_record import whole
 from openecr.jobs.queue import DEFAULT_QUEUE
 from openecr.jobs.worker import TerminalError

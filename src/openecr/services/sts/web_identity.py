@@ -14,10 +14,11 @@ from openecr.access.identity import ANONYMOUS
 from openecr.access.policies.document import PolicyKind, compiled
 from openecr.access.policies.evaluation import AccessRequest, NamedPolicy, PolicySet, Principal, evaluate
 from openecr.access.web_identity import Unverified, WebIdentity
-from openecr.call import Call, Deployment, Flow, Operation, decision, flow, without_permission
+from openecr.call import Call, Operation, decision, flow, without_permission
 from openecr.db import trusted_issuers
 from openecr.db.sessions import AssumableRole
 from openecr.db.trusted_issuers import TrustedIssuer
+from openecr.deployment import Deployment
 from openecr.errors import IdentityTokenInvalid, ValidationFailed, WebIdentityDenied
 from openecr.services.sts import trust
 from openecr.services.sts.issuing import SessionTerms, issue
@@ -25,6 +26,7 @@ from openecr.services.sts.roles import assumed_answer, session_keys
 from openecr.services.sts.session_policies import session_policies
 from openecr.services.sts.session_rules import packed_percent, role_seconds, session_tags
 from openecr.services.sts.trust import SET_SOURCE_IDENTITY, TAG_SESSION
+from openecr.waist import Flow
 
 _ACTION = "sts:AssumeRoleWithWebIdentity"
 

@@ -12,11 +12,11 @@ from functools import partial
 
 import structlog
 
-from openecr.call import Deployment
 from openecr.db import images, jobs, lifecycle, repositories
 from openecr.db.connection import Connection, Database
 from openecr.db.lifecycle import StoredPolicy
 from openecr.db.repositories import Repository
+from openecr.deployment import Deployment
 from openecr.jobs.queue import DEFAULT_QUEUE, enqueue
 from openecr.jobs.worker import TerminalError
 from openecr.names import Digest

@@ -8,11 +8,12 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from openecr.call import Call, Deployment, operation
+from openecr.call import Call, operation
 from openecr.db import images, jobs, lifecycle, repositories
 from openecr.db.connection import Connection
 from openecr.db.lifecycle import Preview, Result
 from openecr.db.repositories import Repository
+from openecr.deployment import Deployment
 from openecr.errors import (
     ConflictingParameters,
     LifecyclePolicyPreviewInProgress,
