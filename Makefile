@@ -18,6 +18,10 @@ INPUTS := pyproject.toml requirements.lock
 SUITES := $(patsubst tests/%/,%,$(wildcard tests/*/))
 TESTS := $(patsubst %,tests/%,$(filter unit,$(SUITES)) $(filter-out unit e2e,$(SUITES)) $(filter e2e,$(SUITES)))
 
+# The tests start Python a thousand times: its bytecode is kept, whatever the environment says, where clean finds it.
+test crash: export PYTHONDONTWRITEBYTECODE =
+test crash: export PYTHONPYCACHEPREFIX = $(CURDIR)/$(VENV)/bytecode
+
 .PHONY: run test crash check format bench docs lock clean
 .DELETE_ON_ERROR:
 

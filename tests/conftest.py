@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.object_store import ObjectStore, running_store
-from tests.places import PLACES, running_on
+from tests.places import places_of, running_on
 from tests.postgres import Cluster, running_cluster
 from tests.running import Server, free_port
 
@@ -32,11 +32,23 @@ def postgres() -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture(scope="session", params=PLACES)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server with two workers and two accounts for all tests that only need a registry, on each place for metadata
-    and layers; each test uses its own repositories."""
-    with running_on(request.param, request, tmp_path_factory) as started:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of the shared server runs once on each of its places."""
+    if "place" in metafunc.fixturenames:
+        metafunc.parametrize("place", places_of(metafunc.definition), scope="session", indirect=True)
+
+
+@pytest.fixture(scope="session")
+def place(request: pytest.FixtureRequest) -> str:
+    """Where the shared server has its metadata and layers."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def server(place: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server with two workers and two accounts for all tests that only need a registry; each test uses its own
+    repositories."""
+    with running_on(place, request, tmp_path_factory) as started:
         yield started
 
 

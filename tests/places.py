@@ -10,6 +10,20 @@ from tests.running import OTHER_ACCOUNT, Server, running
 
 PLACES = ("sqlite", "postgresql", "postgresql-s3")
 """One machine's default, a database server, and an object store too."""
+ON_ONE_PLACE = pytest.mark.places("sqlite")
+"""For tests of what is decided before rows and layers; the same as no mark, where the rest of the file has another."""
+ON_DATABASES = pytest.mark.places("sqlite", "postgresql")
+"""For tests of what only rows decide."""
+ON_EVERY_PLACE = pytest.mark.places(*PLACES)
+"""For tests of what layers, or rows and layers, decide."""
+ON_AN_OBJECT_STORE_TOO = pytest.mark.places("sqlite", "postgresql-s3")
+"""For one push and pull of each real client: there it is sent to the store."""
+
+
+def places_of(item: pytest.Item) -> tuple[str, ...]:
+    """Where a test runs: where its mark says, the one that is nearest if several do; SQLite without one."""
+    mark = item.get_closest_marker("places")
+    return PLACES[:1] if mark is None else mark.args
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from openecr.blobs.opening import open_stores
 from openecr.db.connection import Connection, Row
 from openecr.db.engines import open_database
 from openecr.settings import Settings, load
+from tests.forked_commands import Forked, run_forked, start_forked
 
 T = TypeVar("T")
 
@@ -46,15 +47,15 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("OPENECR_TEST_")}
 
 
-def openecr(*arguments: str, check: bool = True, **keywords: Any) -> subprocess.CompletedProcess[str]:
+def openecr(
+    *arguments: str,
+    check: bool = True,
+    env: Mapping[str, str] | None = None,
+    cwd: str | Path | None = None,
+    timeout: float | None = None,
+) -> subprocess.CompletedProcess[str]:
     """Run an openecr command to its end; where it must succeed and does not, the test says what it said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "openecr", *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        **{"env": environment(), **keywords},
-    )
+    done = run_forked(arguments, environment() if env is None else env, cwd, timeout)
     assert not check or done.returncode == 0, f"openecr {' '.join(arguments)}: {done.returncode}\n{done.stderr}"
     return done
 
@@ -74,7 +75,9 @@ class Server:
     """The host that it is reached at."""
     inside: tuple[str, ...] = ()
     """What starts a program on that host, where it is not this machine."""
-    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+    forked: bool = True
+    """Whether the parent is spared Python's start; not where what it was started with is looked at from outside."""
+    process: "subprocess.Popen[bytes] | Forked | None" = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -93,18 +96,22 @@ class Server:
 
     def launch(self) -> None:
         """Start the processes."""
-        log = (self.data_dir / "test-server.log").open("ab")
-        command = [*self.inside, sys.executable, "-m", "openecr", "serve", "--data-dir", str(self.data_dir)]
+        command = ["serve", "--data-dir", str(self.data_dir)]
         if self.database is not None:
             command += ["--database", self.database]
-        self.process = subprocess.Popen(
-            [*command, "--port", str(self.port), *self.flags],
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env=environment() | dict(self.variables),
-        )
-        log.close()
+        command += ["--port", str(self.port), *self.flags]
+        variables = environment() | dict(self.variables)
+        with (self.data_dir / "test-server.log").open("ab") as log:
+            if self.forked and not self.inside:
+                self.process = start_forked(tuple(command), variables, log, log)
+                return
+            self.process = subprocess.Popen(
+                [*self.inside, sys.executable, "-m", "openecr", *command],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=variables,
+            )
 
     def wait_until_ready(self) -> None:
         """Poll the readiness address until it answers and commands find the server, or the server has ended.
@@ -139,7 +146,9 @@ class Server:
     def environment(self, account_id: str = DEFAULT_ACCOUNT) -> dict[str, str]:
         """The shell environment that ``openecr env`` prints, on top of this process's own."""
         flags = ("--data-dir", str(self.data_dir), "--account", account_id, "--shell", "bash")
-        printed = openecr("env", *flags, env=environment() | dict(self.variables)).stdout
+        # no aws on the path: its version is asked for where there is one, which takes longer than all the rest
+        variables = environment() | dict(self.variables) | {"PATH": str(self.data_dir)}
+        printed = openecr("env", *flags, env=variables).stdout
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return kept | dict(re.findall(r"^export (AWS_\w+)='?([^'\n]*)'?;?$", printed, re.MULTILINE))
 
@@ -211,9 +220,10 @@ def running(
     accounts: Sequence[str] = (),
     database: str | None = None,
     variables: Mapping[str, str] | None = None,
+    forked: bool = True,
 ) -> Iterator[Server]:
     """A server on a fresh port, with more accounts where asked, stopped at the end."""
-    server = Server(data_dir, free_port(), flags, database, variables or {})
+    server = Server(data_dir, free_port(), flags, database, variables or {}, forked=forked)
     server.start()
     try:
         for account_id in accounts:

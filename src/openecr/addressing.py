@@ -57,6 +57,11 @@ class Address:
     layers_region: str | None = None
     """On the layers plane the region of the bucket that the host name names."""
 
+    @property
+    def is_regional(self) -> bool:
+        """Whether the host name is one region's own, which takes no other region's tokens."""
+        return self.by_host or self.vpc_endpoint_id is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:

@@ -19,9 +19,9 @@ from openecr.access.networks import Asked, Way
 from openecr.addressing import Arrival
 from openecr.asgi import Receive, Scope, Send
 from openecr.blobs.store import BlobStore, ObjectMissing, StoreFailed, is_object_id
-from openecr.call import Deployment
 from openecr.db import kms
 from openecr.db.layers import Blob, find_object
+from openecr.deployment import Deployment
 from openecr.encryption import key_arn_of, require_usable
 from openecr.errors import DatabaseAway, KmsRefused, NotReachable, Unanswered
 from openecr.events.trail import LAYERS, Refused, Trail
@@ -77,7 +77,9 @@ class LayersPlane:
         object_id = arrival.address.path.rsplit("/", 1)[-1]
         now_us = self.deployment.wall_us()
         digest = layer_urls.allows(self.deployment.keyring, object_id, query, now_us)
-        if digest is None or not is_object_id(object_id):
+        # A bucket's host name serves its own region alone: else the URL's endpoint and its policy could be gone around.
+        is_elsewhere = arrival.address.layers_region not in (None, query.get("region"))
+        if digest is None or is_elsewhere or not is_object_id(object_id):
             return await _refuse(send, 403, "AccessDenied", "The URL is not valid, or it has expired.")
         user_agent = arrival.headers.get(b"user-agent", b"").decode("latin-1")[:1024]
         weighed = layer_policies.verdict(

@@ -12,7 +12,10 @@ from tests.api.support import (
     push_manifest,
     repository_missing,
 )
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import OCI_INDEX, OCI_MANIFEST, RegistryClient, digest_of, image_index
+
+pytestmark = ON_EVERY_PLACE
 
 
 def delete(ecr: Any, name: str, *ids: dict[str, str]) -> dict[str, Any]:

@@ -14,7 +14,10 @@ from botocore.exceptions import ClientError
 
 from openecr.services.ec2 import owned
 from tests.api.support import ACCOUNT, error_of, members_of
+from tests.places import ON_DATABASES
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_DATABASES
 
 ALLOW_ALL = {"Action": "*", "Effect": "Allow", "Principal": "*", "Resource": "*"}
 _NUMBERS = itertools.count(1)

@@ -8,8 +8,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.api.support import ACCOUNT, error_of, make_image, push
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import Answer, RegistryClient, digest_of
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_EVERY_PLACE
 
 LAYER = os.urandom(2_500_000)
 

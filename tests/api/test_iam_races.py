@@ -12,8 +12,11 @@ from botocore.exceptions import ClientError
 
 from tests.api.support import OWN_ACCOUNT, policy, refusal_of, trust
 from tests.api.test_races import at_once, outcome_of
+from tests.places import ON_DATABASES
 from tests.running import Server
 from tests.waiting import wait_until
+
+pytestmark = ON_DATABASES
 
 ROUNDS = 3
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"

@@ -11,8 +11,11 @@ import pytest
 from botocore.config import Config
 
 from tests.api.support import ACCOUNT, OWN_ACCOUNT, policy, refusal_of, trust
+from tests.places import ON_DATABASES
 from tests.registry_client import RegistryClient
 from tests.running import Server
+
+pytestmark = ON_DATABASES
 
 READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
 POWER_USER = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPowerUser"

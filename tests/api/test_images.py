@@ -23,6 +23,7 @@ from tests.api.support import (
     repository_missing,
     upload,
 )
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import (
     OCI_INDEX,
     OCI_MANIFEST,
@@ -33,6 +34,8 @@ from tests.registry_client import (
     image_manifest,
 )
 from tests.running import Server
+
+pytestmark = ON_EVERY_PLACE
 
 BAD_MANIFEST = bad_parameter("ImageManifest", "Invalid JSON syntax")
 

@@ -7,7 +7,10 @@ from uuid import uuid4
 import pytest
 
 from tests.api.support import ACCOUNT, error_of
+from tests.places import ON_DATABASES
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_DATABASES
 
 ABSENT = "0f000000-0000-4000-8000-000000000000"
 

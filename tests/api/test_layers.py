@@ -19,8 +19,11 @@ from tests.api.support import (
     repository_missing,
     upload,
 )
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import OCI_CONFIG, OCI_LAYER, RegistryClient, digest_of
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_EVERY_PLACE
 
 
 def layer_missing(name: str, digest: str) -> tuple[str, str]:

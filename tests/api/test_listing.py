@@ -21,6 +21,7 @@ from tests.api.support import (
     repository_missing,
     upload,
 )
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import (
     OCI_CONFIG,
     OCI_INDEX,
@@ -31,6 +32,8 @@ from tests.registry_client import (
     image_index,
 )
 from tests.running import Server
+
+pytestmark = ON_EVERY_PLACE
 
 BAD_TOKEN = bad_parameter("nextToken", "Invalid token")
 FLUSHED_SECONDS = 60

@@ -14,8 +14,11 @@ from tests.api.support import (
     repository_missing,
     upload,
 )
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import RegistryClient
 from tests.running import Server
+
+pytestmark = ON_EVERY_PLACE
 
 FILTERS = [{"filterType": "WILDCARD", "filter": "dev-*"}]
 

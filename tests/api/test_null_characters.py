@@ -14,8 +14,11 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from openecr.services.ecr.operations import OPERATIONS as ECR
 from openecr.services.kms.operations import OPERATIONS as KMS
+from tests.places import ON_DATABASES
 from tests.registry_client import OCI_MANIFEST, RegistryClient, image_manifest
 from tests.running import Server
+
+pytestmark = ON_DATABASES
 
 BUILT = {"ecr": ECR, "kms": KMS}
 NULL = "a\u0000b"

@@ -13,8 +13,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.api.support import ACCOUNT, Image, all_of, make_image, push, push_manifest, upload
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import OCI_INDEX, Answer, RegistryClient, digest_of, image_index
 from tests.running import Server
+
+pytestmark = ON_EVERY_PLACE
 
 T = TypeVar("T")
 

@@ -17,8 +17,11 @@ from tests.api.support import (
     push,
     repository_missing,
 )
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import OCI_CONFIG, OCI_MANIFEST, RegistryClient, descriptor
 from tests.running import OTHER_ACCOUNT
+
+pytestmark = ON_EVERY_PLACE
 
 SIGNATURE, SBOM = "application/vnd.example.signature", "application/vnd.example.sbom"
 

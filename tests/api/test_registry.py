@@ -11,8 +11,11 @@ import pytest
 from botocore.config import Config
 
 from tests.api.support import ACCOUNT, bad_parameter, denied, error_of, members_of, push
+from tests.places import ON_DATABASES
 from tests.registry_client import RegistryClient
 from tests.running import OTHER_ACCOUNT, Server, running
+
+pytestmark = ON_DATABASES
 
 
 def data_of(ecr: Any, **arguments: Any) -> list[dict[str, Any]]:

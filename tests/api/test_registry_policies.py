@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from tests.api.support import ACCOUNT, bad_parameter, error_of
+from tests.places import ON_DATABASES
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_DATABASES
 
 OWN = f"arn:aws:ecr:*:{ACCOUNT}:repository/*"
 MISSING = ("RegistryPolicyNotFoundException", f"Registry policy does not exist in the registry with id '{ACCOUNT}'")

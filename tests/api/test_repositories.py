@@ -17,8 +17,11 @@ from tests.api.support import (
     push,
     repository_missing,
 )
+from tests.places import ON_DATABASES
 from tests.registry_client import RegistryClient, digest_of
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_DATABASES
 
 NAME_PATTERN = "(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*"
 

@@ -8,8 +8,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.api.support import ACCOUNT, arn_of, bad_parameter, error_of, push, repository_missing
+from tests.places import ON_DATABASES
 from tests.registry_client import RegistryClient
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_DATABASES
 
 PULL = ["ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage", "ecr:BatchCheckLayerAvailability"]
 

@@ -13,7 +13,10 @@ from tests.api.support import (
     members_of,
     repository_missing,
 )
+from tests.places import ON_DATABASES
 from tests.running import OTHER_ACCOUNT
+
+pytestmark = ON_DATABASES
 
 
 def tag(key: str, value: str = "") -> dict[str, str]:

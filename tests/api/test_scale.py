@@ -14,9 +14,12 @@ from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteConnection, SqliteDatabase
 from tests.api.support import all_of, push
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import RegistryClient
 from tests.rows import REGISTRY, make_repository
 from tests.running import Server
+
+pytestmark = ON_EVERY_PLACE
 
 COUNT = 10_000
 PAGE = 100

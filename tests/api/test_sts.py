@@ -26,8 +26,11 @@ from tests.identities import (
     statement,
     trusts,
 )
+from tests.places import ON_DATABASES
 from tests.registry_client import RegistryClient
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_DATABASES
 
 ADMINISTRATOR = f"arn:aws:iam::{ACCOUNT}:user/administrator"
 OTHER_ADMINISTRATOR = f"arn:aws:iam::{OTHER_ACCOUNT}:user/administrator"

@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
+from tests.places import ON_EVERY_PLACE, ON_ONE_PLACE
 from tests.registry_client import OCI_MANIFEST, RegistryClient, descriptor, digest_of, image_index, image_manifest
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_EVERY_PLACE
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 LAYER = bytes(range(256)) * 500
@@ -256,6 +259,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
 }
 
 
+@ON_ONE_PLACE
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_layout_is_refused_and_changes_nothing(
     server: Server, client: RegistryClient, name: str, tmp_path: Path, case: str
@@ -271,6 +275,7 @@ def test_a_hostile_layout_is_refused_and_changes_nothing(
     assert server.client("ecr").describe_images(repositoryName=name)["imageDetails"] == []
 
 
+@ON_ONE_PLACE
 @pytest.mark.parametrize("target", ["blobs", "blobs/sha256", "index.json", "a layer"])
 def test_a_folder_with_a_link_is_refused(server: Server, name: str, tmp_path: Path, target: str) -> None:
     folder = tmp_path / "layout"

@@ -16,8 +16,11 @@ from tests.api.support import (
     repository_missing,
     upload,
 )
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import OCI_INDEX, RegistryClient, descriptor, digest_of, image_index
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_EVERY_PLACE
 
 
 @pytest.fixture

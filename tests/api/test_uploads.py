@@ -16,8 +16,11 @@ from tests.api.support import (
     members_of,
     repository_missing,
 )
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import RegistryClient, digest_of
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_EVERY_PLACE
 
 MIB = 1024 * 1024
 HEX = "[0-9a-fA-F]"

@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -32,12 +32,15 @@ class Network:
     ec2: Any
     docker: RegistryClient
     repository: str
+    clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def client(self, service: str, source: str) -> Any:
         """A boto3 client that comes from an address."""
-        made = self.server.client(service)
-        made._endpoint.http_session._manager.connection_pool_kw["source_address"] = (source, 0)
-        return made
+        if (service, source) not in self.clients:
+            made = self.server.client(service)
+            made._endpoint.http_session._manager.connection_pool_kw["source_address"] = (source, 0)
+            self.clients[service, source] = made
+        return self.clients[service, source]
 
     def at(self, source: str) -> RegistryClient:
         """Docker at an address."""

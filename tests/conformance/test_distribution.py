@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import (
     OCI_CONFIG,
     OCI_INDEX,
@@ -27,6 +28,8 @@ from tests.registry_client import (
     image_manifest,
 )
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_EVERY_PLACE
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"

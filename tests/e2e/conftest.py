@@ -1,5 +1,6 @@
 """Daemons, programs and repositories for the tests with real clients."""
 
+import contextlib
 import os
 import platform
 import shutil
@@ -14,9 +15,9 @@ import pytest
 from tests.e2e.docker import Docker, start_daemon, stop_daemon
 from tests.e2e.repositories import Repository
 from tests.e2e.shell import TOOLS, Shell
-from tests.places import running_on
 from tests.registry_client import RegistryClient
 from tests.running import Server
+from tests.waiting import wait_until
 
 NewRepository = Callable[..., Repository]
 
@@ -25,13 +26,6 @@ def _need_debian() -> None:
     """Clients come as Debian packages, and daemons want root; everywhere else the other suites have to do."""
     if platform.system() != "Linux" or shutil.which("apt-get") is None or os.geteuid() != 0:
         pytest.skip("real clients are tested as root on Debian, which .ci/run sets up")
-
-
-@pytest.fixture(scope="session", params=["sqlite", "postgresql-s3"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server on the place where most begin, and on the one that has the least in common with it."""
-    with running_on(request.param, request, tmp_path_factory) as started:
-        yield started
 
 
 @pytest.fixture(scope="session")
@@ -158,6 +152,17 @@ def containers_shell(request: pytest.FixtureRequest, debian: None, clean_shell: 
             path = f"{programs}:{clean_shell.variables['PATH']}"
             shell = shell.with_variables(PATH=path, PODMAN_IGNORE_CGROUPSV1_WARNING="1")
         yield shell
+        # a container's monitor cleans up after podman has ended, and makes files again in what is being removed
+        wait_until(lambda: not _commands_that_name(folder), f"nothing works in {folder}")
+
+
+def _commands_that_name(folder: str) -> list[str]:
+    """The command lines of running processes that name a folder."""
+    found: list[str] = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [command for command in found if folder in command]
 
 
 @pytest.fixture

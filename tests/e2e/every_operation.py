@@ -39,6 +39,7 @@ def tell(call: Call, name: str) -> None:
     found = ecr("DescribeRepositories", repositoryNames=[name])["repositories"]
     assert [one["repositoryArn"] for one in found] == [created["repositoryArn"]]
     _settings(ecr, name, created["repositoryArn"])
+    _policies(ecr, name)
     digest, layer = _push(ecr, name)
     _look(ecr, name, digest, layer)
     _referrers(ecr, name, digest)
@@ -71,6 +72,19 @@ def _settings(ecr: Call, name: str, arn: str) -> None:
         "PutImageScanningConfiguration", repositoryName=name, imageScanningConfiguration={"scanOnPush": False}
     )
     assert scanning["imageScanningConfiguration"] == {"scanOnPush": False}
+
+
+def _policies(ecr: Call, name: str) -> None:
+    allowed = {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam::999988887777:root"]}, "Action": "ecr:ListImages"}
+    text = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    told = ecr("SetRepositoryPolicy", repositoryName=name, policyText=text)["policyText"]
+    assert json.loads(told) == json.loads(text)
+    assert ecr("GetRepositoryPolicy", repositoryName=name)["policyText"] == told
+    assert ecr("DeleteRepositoryPolicy", repositoryName=name)["policyText"] == told
+    allowed["Resource"] = "arn:aws:ecr:*:123456789012:repository/*"
+    told = ecr("PutRegistryPolicy", policyText=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
+    assert ecr("GetRegistryPolicy")["policyText"] == told["policyText"]
+    assert ecr("DeleteRegistryPolicy")["policyText"] == told["policyText"]
 
 
 def upload(ecr: Call, name: str, content: bytes) -> str:

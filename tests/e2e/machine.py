@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.e2e.docker import debian_path
@@ -41,6 +41,13 @@ class Machine:
     def fail(self, *command: str | Path, folder: Path | None = None, stdin: str | None = None) -> str:
         """Run a command there that must fail; what it printed."""
         return self.shell.fail(TOOLS / "netns-docker.sh", "exec", self.name, *command, folder=folder, stdin=stdin)
+
+    def as_account(self, account_id: str) -> "Machine":
+        """The same machine in the hands of another account's administrator, with logins of its own."""
+        data_dir = self.ca.parents[1]
+        openecr("account", "create", account_id, "--data-dir", str(data_dir))
+        variables = _environment(data_dir, account_id) | {"DOCKERD_LOGINS": str(data_dir / f"docker-{account_id}")}
+        return replace(self, shell=self.shell.with_variables(**variables))
 
     def trust(self) -> None:
         """Let the machine's Docker trust the registry's CA."""
@@ -91,9 +98,10 @@ def _registry(data_dir: Path, address: str) -> Iterator[None]:
             process.wait(timeout=60)
 
 
-def _environment(data_dir: Path) -> dict[str, str]:
+def _environment(data_dir: Path, account_id: str = DEFAULT_ACCOUNT) -> dict[str, str]:
     """The keys and the CA bundle, as ``openecr env`` prints them, and no endpoint: AWS's own names are served."""
-    printed = openecr("env", "--data-dir", str(data_dir), "--shell", "bash").stdout
+    flags = ("--data-dir", str(data_dir), "--account", account_id, "--shell", "bash")
+    printed = openecr("env", *flags).stdout
     found = dict(re.findall(r"^export (AWS_\w+)='?([^'\n]*)'?;?$", printed, re.MULTILINE))
     wanted = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE")
     assert ssl.create_default_context(cafile=found["AWS_CA_BUNDLE"]).get_ca_certs()

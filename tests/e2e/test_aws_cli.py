@@ -63,7 +63,7 @@ def test_version_1_and_its_other_commands(server: Server, password: str, tmp_pat
     said = shell.fail(*aws, "ecr", "describe-repositories", "--repository-names", "not/there")
     assert "(RepositoryNotFoundException)" in said
     assert "The repository with name 'not/there' does not exist in the registry with id '123456789012'" in said
-    said = shell.fail(*aws, "ecr", "get-registry-policy")
+    said = shell.fail(*aws, "ecr", "describe-pull-through-cache-rules")
     assert "not built yet" in said
 
 

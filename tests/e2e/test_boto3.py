@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.every_operation import MIB, tell
 from tests.e2e.repositories import Repository
+from tests.places import ON_AN_OBJECT_STORE_TOO
 from tests.registry_client import OCI_INDEX, OCI_MANIFEST, RegistryClient, digest_of, image_manifest
 from tests.running import Server
 
@@ -80,6 +81,7 @@ def test_every_operation(server: Server) -> None:
     tell(call, "told/by-boto3")
 
 
+@ON_AN_OBJECT_STORE_TOO
 def test_push_and_pull_over_the_api(ecr: Any, repository: Repository, registry: RegistryClient) -> None:
     config = json.dumps({"architecture": "amd64", "os": "linux"}).encode()
     layers = (os.urandom(25 * MIB), gzip.compress(b"small"))
@@ -110,6 +112,7 @@ def test_layers_that_are_there_are_not_sent_again(ecr: Any, repository: Reposito
     assert repository.tags() == {"v1", "v2"}
 
 
+@ON_AN_OBJECT_STORE_TOO
 def test_a_download_url_is_for_its_layer_alone_and_serves_ranges(ecr: Any, repository: Repository) -> None:
     config, layer = json.dumps({"os": "linux"}).encode(), os.urandom(10_000)
     push(ecr, repository.name, "v1", config, layer)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from tests.e2e.repositories import Repository
 from tests.e2e.shell import Shell
+from tests.places import ON_AN_OBJECT_STORE_TOO
 
 
+@ON_AN_OBJECT_STORE_TOO
 def test_make_push_and_pull_an_image(podman_shell: Shell, repository: Repository, tmp_path: Path) -> None:
     buildah, remote, said = "buildah", f"{repository.reference}:v1", tmp_path / "digest"
     (tmp_path / "data.txt").write_text("made by buildah")

@@ -8,6 +8,7 @@ import pytest
 from tests.e2e.images import push_busybox
 from tests.e2e.repositories import Repository
 from tests.e2e.shell import Shell
+from tests.places import ON_AN_OBJECT_STORE_TOO
 from tests.registry_client import RegistryClient
 from tests.running import Server
 
@@ -29,6 +30,7 @@ def verify(cosign: Shell, reference: str, *more: str) -> str:
     return str(json.loads(cosign.run(*command))[0]["critical"]["image"]["docker-manifest-digest"])
 
 
+@ON_AN_OBJECT_STORE_TOO
 def test_signatures_under_a_tag(cosign: Shell, repository: Repository, registry: RegistryClient) -> None:
     digest = push_busybox(registry, repository.name, "v1", "signed")
     reference = f"{repository.reference}@{digest}"

@@ -12,6 +12,7 @@ from tests.e2e.conftest import NewRepository
 from tests.e2e.images import push_busybox, push_two_platforms
 from tests.e2e.repositories import Repository
 from tests.e2e.shell import Shell
+from tests.places import ON_AN_OBJECT_STORE_TOO
 from tests.registry_client import OCI_INDEX, RegistryClient
 
 
@@ -57,6 +58,7 @@ def ctr(debian: None, password: str, tmp_path_factory: pytest.TempPathFactory) -
             daemon.wait(timeout=60)
 
 
+@ON_AN_OBJECT_STORE_TOO
 def test_pull_run_and_push(ctr: Containerd, new_repository: NewRepository, registry: RegistryClient) -> None:
     source, target = new_repository("source"), new_repository("target")
     digest = push_busybox(registry, source.name, "v1", "hello from containerd")

@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.conftest import NewRepository
 from tests.e2e.docker import Docker, write_context
 from tests.e2e.repositories import Repository
+from tests.places import ON_AN_OBJECT_STORE_TOO
 from tests.running import OTHER_ACCOUNT, Server
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -23,6 +24,7 @@ def build(docker: Docker, folder: Path, hello: str, *references: str) -> None:
     docker("build", "--network", "none", *tags, context)
 
 
+@ON_AN_OBJECT_STORE_TOO
 @pytest.mark.parametrize("buildkit", ["0", "1"])
 def test_build_tag_push_pull_and_run(docker: Docker, repository: Repository, tmp_path: Path, buildkit: str) -> None:
     docker = docker.with_variables(DOCKER_BUILDKIT=buildkit)

@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.conftest import NewRepository
 from tests.e2e.docker import Docker, write_context
 from tests.e2e.repositories import Repository
+from tests.places import ON_AN_OBJECT_STORE_TOO
 from tests.registry_client import OCI_INDEX, OCI_MANIFEST
 from tests.running import Server
 
@@ -37,6 +38,7 @@ def stored_digest(docker: Docker, reference: str) -> str:
     return docker.id(reference)
 
 
+@ON_AN_OBJECT_STORE_TOO
 def test_a_plain_build_pushes_an_index_with_an_attestation(
     docker_containerd: Docker, repository: Repository, tmp_path: Path
 ) -> None:
@@ -103,6 +105,7 @@ def test_two_platforms_from_scratch(docker_containerd: Docker, repository: Repos
     docker_containerd("pull", "--platform", "linux/arm64", remote)
 
 
+@ON_AN_OBJECT_STORE_TOO
 @pytest.mark.parametrize("image_manifest", ["true", "false"])
 def test_a_build_cache_in_the_registry(
     docker_containerd: Docker, new_repository: NewRepository, tmp_path: Path, image_manifest: str

@@ -4,11 +4,13 @@ import re
 
 from tests.e2e.conftest import NewRepository
 from tests.e2e.shell import Shell
+from tests.places import ON_AN_OBJECT_STORE_TOO
 from tests.running import Server
 
 CHART = "apiVersion: v2\nname: chart\nversion: 0.1.0\ndescription: a test's\n"
 
 
+@ON_AN_OBJECT_STORE_TOO
 def test_push_pull_and_show_a_chart(helm: Shell, new_repository: NewRepository, server: Server, password: str) -> None:
     repository = new_repository("chart")
     folder = helm.folder / "chart"

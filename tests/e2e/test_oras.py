@@ -8,6 +8,7 @@ import pytest
 from tests.e2e.conftest import NewRepository
 from tests.e2e.repositories import Repository
 from tests.e2e.shell import Shell
+from tests.places import ON_AN_OBJECT_STORE_TOO
 from tests.running import Server
 
 SBOM = "application/vnd.example.sbom"
@@ -22,6 +23,7 @@ def oras(newer_programs: Path, clean_shell: Shell, server: Server, password: str
     return shell
 
 
+@ON_AN_OBJECT_STORE_TOO
 def test_push_pull_attach_and_discover(oras: Shell, repository: Repository) -> None:
     remote = f"{repository.reference}:v1"
     (oras.folder / "data.txt").write_text("an artifact")

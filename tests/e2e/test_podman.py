@@ -9,6 +9,7 @@ from tests.e2e.docker import write_context
 from tests.e2e.images import push_busybox, push_two_platforms
 from tests.e2e.repositories import Repository
 from tests.e2e.shell import Shell
+from tests.places import ON_AN_OBJECT_STORE_TOO
 from tests.registry_client import OCI_INDEX, OCI_MANIFEST, RegistryClient
 
 RUN = (
@@ -19,6 +20,7 @@ RUN = (
 KINDS = {"oci": OCI_MANIFEST, "docker": "application/vnd.docker.distribution.manifest.v2+json"}
 
 
+@ON_AN_OBJECT_STORE_TOO
 @pytest.mark.parametrize("form", ["oci", "docker"])
 def test_build_push_pull_and_run(podman_shell: Shell, repository: Repository, tmp_path: Path, form: str) -> None:
     remote, said = f"{repository.reference}:v1", tmp_path / "digest"

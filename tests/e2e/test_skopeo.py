@@ -9,8 +9,9 @@ from tests.e2e.conftest import NewRepository
 from tests.e2e.images import push_busybox, push_two_platforms
 from tests.e2e.repositories import Repository
 from tests.e2e.shell import Shell
-from tests.registry_client import RegistryClient
-from tests.running import Server
+from tests.places import ON_AN_OBJECT_STORE_TOO
+from tests.registry_client import RegistryClient, digest_of
+from tests.running import DEFAULT_ACCOUNT, OTHER_ACCOUNT, Server
 
 PLAIN = ("--src-tls-verify=false", "--dest-tls-verify=false")
 
@@ -35,6 +36,7 @@ def test_inspect_list_tags_and_delete(skopeo: Shell, repository: Repository, reg
     assert repository.tags() == {"v2"}
 
 
+@ON_AN_OBJECT_STORE_TOO
 def test_copy_an_index_with_all_its_images(
     skopeo: Shell, new_repository: NewRepository, registry: RegistryClient, tmp_path: Path
 ) -> None:
@@ -72,3 +74,26 @@ def test_a_wrong_password(skopeo: Shell, repository: Repository) -> None:
         "skopeo", "inspect", "--tls-verify=false", "--creds", "AWS:wrong", f"docker://{repository.reference}:v1"
     )
     assert "denied" in said or "unauthorized" in said
+
+
+def test_another_account_copies_what_is_shared_with_it(
+    containers_shell: Shell, server: Server, repository: Repository, registry: RegistryClient, tmp_path: Path
+) -> None:
+    """By the registry's path on a plain host; with the sentence of the denial before it is shared."""
+    digest = push_busybox(registry, repository.name, "v1", "shared")
+    source = f"docker://{server.host}/{DEFAULT_ACCOUNT}.us-east-1/{repository.name}:v1"
+    credentials = ("--src-creds", f"AWS:{server.password(OTHER_ACCOUNT)}")
+    copy = ("skopeo", "copy", "--src-tls-verify=false", *credentials, source, f"dir:{tmp_path}/copy")
+    said = containers_shell.fail(*copy)
+    assert f"User: arn:aws:iam::{OTHER_ACCOUNT}:user/administrator is not authorized" in said
+    assert "because no resource-based policy allows the ecr:BatchGetImage action" in said
+
+    allowed = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{OTHER_ACCOUNT}:root"},
+        "Action": ["ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"],
+    }
+    text = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    repository.ecr.set_repository_policy(repositoryName=repository.name, policyText=text)
+    containers_shell.run(*copy)
+    assert digest_of((tmp_path / "copy" / "manifest.json").read_bytes()) == digest

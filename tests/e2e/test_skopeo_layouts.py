@@ -6,10 +6,12 @@ from tests.e2e.conftest import NewRepository
 from tests.e2e.images import push_busybox, push_two_platforms
 from tests.e2e.repositories import Repository
 from tests.e2e.shell import Shell
+from tests.places import ON_AN_OBJECT_STORE_TOO
 from tests.registry_client import RegistryClient
 from tests.running import Server
 
 
+@ON_AN_OBJECT_STORE_TOO
 def test_skopeo_reads_an_export(
     containers_shell: Shell, server: Server, repository: Repository, registry: RegistryClient, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ import psycopg
 
 from openecr.app import compose
 from openecr.blobs.store import BlobDamaged, ObjectMissing
-from openecr.call import Deployment
+from openecr.deployment import Deployment
 from openecr.names import Digest
 from openecr.settings import Settings
 

@@ -2,6 +2,7 @@
 from what merely changes meanwhile."""
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,21 @@ def server(tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture
 def client(server: Server) -> RegistryClient:
     """A client of a registry with an image and an index of it."""
+    return filled(server)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of such a registry that was stopped."""
+    folder = tmp_path_factory.mktemp("stopped")
+    with running(folder, "--workers", "1") as server:
+        for name in (REPOSITORY, "faults/second"):
+            server.client("ecr").create_repository(repositoryName=name)
+        filled(server)
+    return folder
+
+
+def filled(server: Server) -> RegistryClient:
     made = RegistryClient(server.port, server.password())
     made.push_image(REPOSITORY, "v1", LAYER)
     manifest = made.request("GET", f"/v2/{REPOSITORY}/manifests/v1").body
@@ -305,8 +321,8 @@ ROWS: dict[str, tuple[str, bool]] = {
 
 
 @pytest.mark.parametrize("kind", ROWS)
-def test_a_row_that_was_broken_is_found(server: Server, client: RegistryClient, kind: str) -> None:
-    server.client("ecr").create_repository(repositoryName="faults/second")
+def test_a_row_that_was_broken_is_found(stopped: Path, tmp_path: Path, kind: str) -> None:
+    server = Server(shutil.copytree(stopped, tmp_path / "data"), 0)
     statement, can_be_repaired = ROWS[kind]
     sql(server, statement)
 

@@ -18,8 +18,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from tests.api.support import ACCOUNT, Image, make_image, push_manifest, upload
+from tests.places import ON_DATABASES
 from tests.registry_client import OCI_INDEX, RegistryClient, digest_of, image_index
 from tests.running import Server
+
+pytestmark = ON_DATABASES
 
 CASES = sorted((Path(__file__).parent / "live").glob("*/*.json"))
 TARGET = "AmazonEC2ContainerRegistry_V20150921"

@@ -1,10 +1,15 @@
 """What was taken away through one server is gone on every server when the answer comes."""
 
+import base64
 import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import uuid4
+
+import boto3
+import pytest
 
 from tests.api.support import push
 from tests.many.deployment import Deployment
@@ -13,6 +18,7 @@ from tests.running import DEFAULT_ACCOUNT
 from tests.waiting import wait_until
 
 ROUNDS = 6
+PULL_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly"
 
 
 class Hammer:
@@ -50,9 +56,13 @@ def served_after(hammers: list[Hammer], instant: float) -> list[float]:
 
 
 @contextmanager
-def hammered(many: Deployment, path: str) -> Iterator[list[Hammer]]:
-    """Two servers pulled from while the body runs, warm when it begins and for a while after it ends."""
-    password = many.servers[0].password()
+def hammered(many: Deployment, path: str, *, password: str | None = None) -> Iterator[list[Hammer]]:
+    """Two servers pulled from while the body runs, warm when it begins and for a while after it ends.
+
+    Args:
+        password: of who pulls; the administrator's by default.
+    """
+    password = password or many.servers[0].password()
     clients = [many.docker_at(server, password) for server in many.servers[:2]]
     with Hammer(clients[0], path) as first, Hammer(clients[1], path) as second:
         hammers = [first, second]
@@ -85,6 +95,41 @@ def test_no_server_serves_an_image_of_a_repository_after_that_was_deleted(
     with hammered(many, f"/v2/{repository}/manifests/{image.digest}") as hammers:
         many.servers[2].client("ecr").delete_repository(repositoryName=repository, force=True)
         answered = time.monotonic()
+    assert served_after(hammers, answered) == []
+
+
+def puller(many: Deployment, name: str) -> tuple[dict[str, str], str]:
+    """A new user that may pull, by an attached policy: its key, and the registry password that the key asked for."""
+    iam = many.servers[2].client("iam")
+    iam.create_user(UserName=name)
+    iam.attach_user_policy(UserName=name, PolicyArn=PULL_ONLY)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    ecr = boto3.client(
+        "ecr",
+        region_name="us-east-1",
+        endpoint_url=many.servers[0].url,
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+    token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    return key, base64.b64decode(token).decode().removeprefix("AWS:")
+
+
+@pytest.mark.parametrize("taken", ["key", "policy"])
+def test_no_server_serves_whom_it_may_not_once_that_was_answered(
+    many: Deployment, docker: RegistryClient, repository: str, taken: str
+) -> None:
+    push(docker, repository, "image", "t")
+    iam, name = many.servers[2].client("iam"), f"puller-{uuid4()}"
+    key, password = puller(many, name)
+
+    with hammered(many, f"/v2/{repository}/manifests/t", password=password) as hammers:
+        if taken == "key":
+            iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+        else:
+            iam.detach_user_policy(UserName=name, PolicyArn=PULL_ONLY)
+        answered = time.monotonic()
+
     assert served_after(hammers, answered) == []
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from openecr.app import SCHEDULES
+from openecr.background import SCHEDULES
 from openecr.db import jobs
 from openecr.db.connection import Connection, DatabaseUnusable
 from openecr.processes.lock import is_alive, named_pids

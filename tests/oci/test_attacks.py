@@ -14,8 +14,9 @@ from openecr.access import layer_urls, tokens
 from openecr.db.connection import Connection
 from openecr.names import Digest
 from tests.oci.insider import Insider
-from tests.oci.test_errors import EVERY_ROUTE, NOWHERE, ROUTES, UPLOAD, Route
+from tests.oci.test_errors import EVERY_ROUTE, EXPIRED, NOWHERE, ROUTES, UPLOAD, Route
 from tests.oci.wire import Wire, read_answer
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import (
     OCI_CONFIG,
     OCI_INDEX,
@@ -29,6 +30,8 @@ from tests.registry_client import (
     image_manifest,
 )
 from tests.running import DEFAULT_ACCOUNT, OTHER_ACCOUNT, Server
+
+pytestmark = ON_EVERY_PLACE
 
 MIB = 1024 * 1024
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -452,6 +455,45 @@ class TestTokens:
                 assert self.refused(server, {"payload": f"{key_id}.{text}.{spelled}"})
 
 
+class TestRegions:
+    """A region's own host name serves that region's tokens and URLs alone, as there is an ECR a region on AWS."""
+
+    HERE, ELSEWHERE = "us-east-1", "eu-west-1"
+
+    @pytest.fixture
+    def elsewhere(self, server: Server) -> RegistryClient:
+        """With a token that was asked for in another region."""
+        data = server.client("ecr", region="eu-west-1").get_authorization_token()["authorizationData"][0]
+        password = base64.b64decode(data["authorizationToken"]).decode().removeprefix("AWS:")
+        return RegistryClient(server.port, password)
+
+    @pytest.mark.parametrize("name", ["{}.dkr.ecr.{}.amazonaws.com", "{}.dkr-ecr.{}.on.aws", "{}.dkr.ecr.{}.ecr.test"])
+    def test_a_token_of_another_region_is_refused_at_a_regions_own_name(
+        self, registry: RegistryClient, elsewhere: RegistryClient, repository: str, name: str
+    ) -> None:
+        registry.push_image(repository, "v1")
+        here, there = (name.format(DEFAULT_ACCOUNT, region) for region in (self.HERE, self.ELSEWHERE))
+        for path in ("/v2/", f"/v2/{repository}/manifests/v1", f"/v2/{repository}/tags/list", "/v2/_catalog"):
+            assert registry.request("GET", path, Host=here).status == 200
+            assert elsewhere.request("GET", path, Host=here).error == (403, "DENIED", EXPIRED)
+            assert registry.request("GET", path, Host=there).error == (403, "DENIED", EXPIRED)
+        assert elsewhere.request("POST", f"/v2/{repository}/blobs/uploads/", b"", Host=here).status == 403
+        assert elsewhere.request("GET", "/v2/", Host=there).status == 200
+        # On one plain host a token serves what its principal may reach, whatever region the path addresses.
+        assert elsewhere.request("GET", f"/v2/{repository}/manifests/v1").status == 200
+        assert registry.request("GET", f"/v2/{DEFAULT_ACCOUNT}.{self.ELSEWHERE}/_catalog").status == 200
+
+    def test_a_layers_url_is_refused_at_another_regions_bucket(
+        self, registry: RegistryClient, anonymous: RegistryClient, repository: str
+    ) -> None:
+        """There another endpoint's policy would decide."""
+        digest = registry.push_blob(repository, b"of here")
+        url = registry.request("GET", f"/v2/{repository}/blobs/{digest}").headers["location"]
+        bucket = "prod-{0}-starport-layer-bucket.s3.{0}.amazonaws.com"
+        assert anonymous.request("GET", url, Host=bucket.format(self.HERE)).body == b"of here"
+        assert anonymous.request("GET", url, Host=bucket.format(self.ELSEWHERE)).status == 403
+
+
 def _decode(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
@@ -613,8 +655,10 @@ class TestDisclosure:
 
 
 def _seen(answer: Answer, name: str) -> tuple[int, dict[str, str], bytes]:
-    """What a client sees, but for the request's id, the time and the name that it asked for."""
-    headers = {key: value for key, value in answer.headers.items() if key not in ("x-amzn-requestid", "date")}
+    """What a client sees, but for the request's id, the time and the name that it asked for. Whether the connection
+    goes on says whether the body had come by the time of the answer."""
+    left_out = ("x-amzn-requestid", "date", "connection")
+    headers = {key: value for key, value in answer.headers.items() if key not in left_out}
     return answer.status, headers, answer.body.replace(name.encode(), b"NAME")
 
 

@@ -16,8 +16,11 @@ from botocore.exceptions import ClientError
 from openecr.services.ecr.operations import OPERATIONS
 from tests.identities import client, make_role, make_user, policy, registry_password, statement, trusts
 from tests.oci.test_errors import NOWHERE, Route
+from tests.places import ON_DATABASES
 from tests.registry_client import Answer, RegistryClient, digest_of, image_manifest
 from tests.running import DEFAULT_ACCOUNT, OTHER_ACCOUNT, Server
+
+pytestmark = ON_DATABASES
 
 PULL = ("ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage", "ecr:BatchCheckLayerAvailability")
 PUSH = ("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage")

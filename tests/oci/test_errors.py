@@ -15,6 +15,7 @@ import pytest
 from openecr.access import tokens
 from openecr.keyring import Keyring
 from tests.oci.insider import Insider
+from tests.places import ON_DATABASES
 from tests.registry_client import (
     OCI_INDEX,
     OCI_MANIFEST,
@@ -26,6 +27,8 @@ from tests.registry_client import (
     image_manifest,
 )
 from tests.running import DEFAULT_ACCOUNT, OTHER_ACCOUNT, Server
+
+pytestmark = ON_DATABASES
 
 NOWHERE = "sha256:" + "0" * 64
 UPLOAD = "12345678-1234-1234-1234-123456789012"

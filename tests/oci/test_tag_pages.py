@@ -3,7 +3,10 @@
 import threading
 from typing import Any
 
+from tests.places import ON_DATABASES
 from tests.registry_client import RegistryClient, digest_of, image_manifest
+
+pytestmark = ON_DATABASES
 
 
 def pages_of(registry: RegistryClient, name: str, most: int) -> list[str]:

@@ -47,7 +47,7 @@ def test_key_that_env_prints_is_the_administrators(own_server: Server) -> None:
 def test_env_names_the_services_served_and_no_other(own_server: Server) -> None:
     variables = own_server.environment()
     endpoints = {name for name in variables if name.startswith("AWS_ENDPOINT_URL")}
-    assert endpoints == {"AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_KMS"}
+    assert endpoints == {f"AWS_ENDPOINT_URL_{service}" for service in ("EC2", "ECR", "IAM", "KMS", "STS")}
     assert variables["AWS_REGION"] == variables["AWS_DEFAULT_REGION"] == "us-east-1"
     assert re.fullmatch("AKIA[A-Z2-7]{16}", variables["AWS_ACCESS_KEY_ID"])
     assert len(variables["AWS_SECRET_ACCESS_KEY"]) == 40

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from openecr.app import SCHEDULES
+from openecr.background import SCHEDULES
 from openecr.db.connection import Connection
 from openecr.db.engines import open_embedded
 from openecr.jobs.queue import enqueue

@@ -26,6 +26,15 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of a registry that does not run."""
+    folder = tmp_path_factory.mktemp("stopped")
+    with running(folder, "--workers", "1"):
+        pass
+    return folder
+
+
 @pytest.fixture
 def short_promises(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a server that starts after it: a layer that no image names is let go after five seconds."""
@@ -191,8 +200,8 @@ def test_more_repositories_than_a_registry_may_hold_are_refused(server: Server) 
         (("unset", DEFAULT_ACCOUNT), f"there is no storage quota of {DEFAULT_ACCOUNT}; see: openecr quota show"),
     ],
 )
-def test_what_is_no_quota_is_told_in_a_sentence(server: Server, words: tuple[str, ...], says: str) -> None:
-    done = command(server, "quota", *words, check=False)
+def test_what_is_no_quota_is_told_in_a_sentence(stopped: Path, words: tuple[str, ...], says: str) -> None:
+    done = openecr("quota", *words, "--data-dir", str(stopped), check=False)
 
     assert done.returncode == (2 if words[0] == "set" else 1)
     assert says in done.stderr

@@ -34,7 +34,7 @@ def server(postgres: Cluster, object_store: ObjectStore, tmp_path: Path) -> Iter
     }
     folder = tmp_path / "data"
     folder.mkdir()
-    with running(folder, "--workers", "2", variables=variables) as started:
+    with running(folder, "--workers", "2", variables=variables, forked=False) as started:
         yield started
 
 

@@ -19,14 +19,18 @@ from tests.server.watching import answers, children, niceness, server_json, wait
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Server]:
     """A server that the test may hurt."""
+    (tmp_path / "data").mkdir()
     with running(tmp_path / "data", "--workers", "2") as started:
         wait_for(lambda: server_json(started.data_dir), "the server leaves its address")
         yield started
 
 
-@pytest.fixture(autouse=True)
-def data_folder(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
+@pytest.fixture(scope="module")
+def quiet_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that tests only look at."""
+    with running(tmp_path_factory.mktemp("quiet"), "--workers", "2") as started:
+        wait_for(lambda: server_json(started.data_dir), "the server leaves its address")
+        yield started
 
 
 def new_children(server: Server, old: list[int], count: int) -> list[int]:
@@ -36,24 +40,24 @@ def new_children(server: Server, old: list[int], count: int) -> list[int]:
     )
 
 
-def test_ready_server_has_left_its_address_and_names_its_processes(own_server: Server) -> None:
-    left = server_json(own_server.data_dir)
+def test_ready_server_has_left_its_address_and_names_its_processes(quiet_server: Server) -> None:
+    left = server_json(quiet_server.data_dir)
     assert left is not None
-    assert left["url"] == own_server.url
-    assert left["pid"] == own_server.process.pid  # type: ignore[union-attr]
-    assert len(children(own_server.data_dir, "worker")) == 2
-    assert len(children(own_server.data_dir, "job")) == 1
-    assert answers(own_server.port, "/livez")
+    assert left["url"] == quiet_server.url
+    assert left["pid"] == quiet_server.process.pid  # type: ignore[union-attr]
+    assert len(children(quiet_server.data_dir, "worker")) == 2
+    assert len(children(quiet_server.data_dir, "job")) == 1
+    assert answers(quiet_server.port, "/livez")
 
 
-def test_job_process_is_nicer_than_the_workers(own_server: Server) -> None:
-    (job,) = children(own_server.data_dir, "job")
+def test_job_process_is_nicer_than_the_workers(quiet_server: Server) -> None:
+    (job,) = children(quiet_server.data_dir, "job")
     wait_for(lambda: niceness(job) > niceness(os.getpid()), "the job process lowers its priority")
 
 
-def test_both_loopback_addresses_are_served(own_server: Server) -> None:
+def test_both_loopback_addresses_are_served(quiet_server: Server) -> None:
     for host in ("127.0.0.1", "::1"):
-        with socket.create_connection((host, own_server.port), timeout=10) as connection:
+        with socket.create_connection((host, quiet_server.port), timeout=10) as connection:
             connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
 
@@ -104,22 +108,22 @@ def test_killed_parent_takes_every_child_with_it(own_server: Server) -> None:
     assert answers(own_server.port)
 
 
-def test_second_start_on_the_data_directory_is_refused_and_names_the_pid(own_server: Server) -> None:
+def test_second_start_on_the_data_directory_is_refused_and_names_the_pid(quiet_server: Server) -> None:
     second = openecr(
-        "serve", "--data-dir", str(own_server.data_dir), "--port", str(free_port()), check=False, timeout=60
+        "serve", "--data-dir", str(quiet_server.data_dir), "--port", str(free_port()), check=False, timeout=60
     )
     assert second.returncode == 1
-    assert f"process {own_server.process.pid} already serves" in second.stderr  # type: ignore[union-attr]
+    assert f"process {quiet_server.process.pid} already serves" in second.stderr  # type: ignore[union-attr]
     assert second.stderr.count("\n") == 1
-    assert answers(own_server.port)
+    assert answers(quiet_server.port)
 
 
-def test_taken_port_is_one_sentence_with_the_remedy(own_server: Server, tmp_path: Path) -> None:
+def test_taken_port_is_one_sentence_with_the_remedy(quiet_server: Server, tmp_path: Path) -> None:
     second = openecr(
-        "serve", "--data-dir", str(tmp_path / "other"), "--port", str(own_server.port), check=False, timeout=60
+        "serve", "--data-dir", str(tmp_path / "other"), "--port", str(quiet_server.port), check=False, timeout=60
     )
     assert second.returncode == 2
-    assert f"port {own_server.port} on 127.0.0.1 is taken" in second.stderr
+    assert f"port {quiet_server.port} on 127.0.0.1 is taken" in second.stderr
     assert "--port" in second.stderr
     assert second.stderr.count("\n") == 1
 

@@ -11,11 +11,11 @@ import pytest
 from tests.rows import REGISTRY, make_repository
 
 from openecr.blobs.memory import MemoryStore
-from openecr.call import Deployment
 from openecr.db import encrypting, kms, layers, registries, repositories, uploads
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
+from openecr.deployment import Deployment
 from openecr.keyring import create_missing_keys, open_keyring
 from openecr.names import Digest
 from openecr.services.ecr.encrypting import Encrypted, encrypt_stored

@@ -11,12 +11,12 @@ import pytest
 
 from openecr.blobs.memory import MemoryStore
 from openecr.blobs.store import ObjectMissing
-from openecr.call import Deployment
 from openecr.db import deployment as facts
 from openecr.db import holds, integrity, layers, registries, uploads
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
+from openecr.deployment import Deployment
 from openecr.keyring import Keyring
 from openecr.names import Digest, RegistryName
 from openecr.services.ecr.integrity import scrub

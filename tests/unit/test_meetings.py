@@ -20,16 +20,18 @@ from tests.rows import REGISTRY, make_repository
 from openecr import keyring
 from openecr.access.identity import Caller
 from openecr.blobs.memory import MemoryStore
-from openecr.call import OCI, Call, Deployment, Effect, Origin
+from openecr.call import Call
 from openecr.db import accounts, identities, jobs, kms, layers, uploads
 from openecr.db import deployment as facts
 from openecr.db.callers import KeyOwner
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate_postgres
 from openecr.db.postgres import PostgresDatabase
+from openecr.deployment import Deployment, Effect
 from openecr.errors import KeyNotFound, KeyStateInvalid, RegistryError, UploadNotFound
 from openecr.keyring import Keyring, KeyringUnusable
 from openecr.names import Digest
+from openecr.origin import OCI, Origin
 from openecr.services.ecr import layers as told_layers
 from openecr.services.ecr import upkeep, upload_completion
 from openecr.services.ecr import uploads as begun_uploads

@@ -12,14 +12,14 @@ from openecr.settings import Settings, SettingsError, metadata_address
 
 @pytest.mark.parametrize(("setting", "hops"), [({}, 1), ({"metadata_hop_limit": 3}, 3)])
 def test_what_is_accepted_there_has_the_hop_limit(setting: dict[str, int], hops: int) -> None:
-    place = ("127.0.0.1", free_port())
-    settings = Settings(port=free_port(), host="127.0.0.1", metadata_listen=(f"{place[0]}:{place[1]}",), **setting)  # type: ignore[arg-type]
+    spot = ("127.0.0.1", free_port())
+    settings = Settings(port=free_port(), host="127.0.0.1", metadata_listen=(f"{spot[0]}:{spot[1]}",), **setting)  # type: ignore[arg-type]
     registry, metadata = listeners.bind(settings, 1)[0]
-    with closing(registry), closing(metadata), closing(socket.create_connection(place)):
+    with closing(registry), closing(metadata), closing(socket.create_connection(spot)):
         metadata.setblocking(True)
         accepted, _ = metadata.accept()
         with closing(accepted):
-            assert metadata.getsockname() == place
+            assert metadata.getsockname() == spot
             assert accepted.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == hops
             assert registry.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) > hops
 
@@ -36,17 +36,17 @@ def test_an_address_that_the_machine_lacks_is_told_with_the_remedy() -> None:
 
 def test_a_port_that_is_taken_is_told() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        spot = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(SettingsError, match="stop the program that has it, or choose another port"):
-            listeners.require_free(Settings(port=free_port(), metadata_listen=(place,)))
+            listeners.require_free(Settings(port=free_port(), metadata_listen=(spot,)))
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "spot"),
     [("169.254.169.254:80", ("169.254.169.254", 80)), ("[fd00:ec2::254]:80", ("fd00:ec2::254", 80))],
 )
-def test_an_address_and_a_port_are_read(text: str, place: tuple[str, int]) -> None:
-    assert metadata_address(text) == place
+def test_an_address_and_a_port_are_read(text: str, spot: tuple[str, int]) -> None:
+    assert metadata_address(text) == spot
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openecr.app import _HOST, _forwarded_for, _headers, _Proxies
+from openecr.arrivals import HOST, Proxies, forwarded_for, headers_of
 
-PROXIES = _Proxies((ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")))
-NOBODY = _Proxies(())
+PROXIES = Proxies((ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fd00::/8")))
+NOBODY = Proxies(())
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def test_a_peer_is_trusted_by_its_address_alone(source: str, expected: bool) -> 
 )
 def test_the_client_is_the_nearest_address_that_is_no_proxys(header: bytes | None, expected: str) -> None:
     """What a client wrote into the header itself stands further from us than what our own proxies added."""
-    assert _forwarded_for(header, "10.0.0.1", PROXIES) == expected
+    assert forwarded_for(header, "10.0.0.1", PROXIES) == expected
 
 
 @given(st.binary(max_size=60))
 def test_any_chain_leads_to_an_address_that_no_proxy_has(header: bytes) -> None:
-    found = _forwarded_for(header, "10.0.0.1", PROXIES)
+    found = forwarded_for(header, "10.0.0.1", PROXIES)
     assert found == "10.0.0.1" or not PROXIES.trusts(found)
 
 
@@ -67,7 +67,7 @@ def test_any_chain_leads_to_an_address_that_no_proxy_has(header: bytes) -> None:
     "text", ["localhost", "localhost:5050", "registry.example.com", "1.2.3.4:80", "[::1]", "[fd00::1]:443", "a_b"]
 )
 def test_a_host_may_be_repeated(text: str) -> None:
-    assert _HOST.fullmatch(text)
+    assert HOST.fullmatch(text)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_a_host_may_be_repeated(text: str) -> None:
     ["", "a b", 'a"b', "a,b", "a/b", "a:b", "a:123456", "user@a", "a\r\nb", "a\n", "[::1", "-a", ".a", "é", "<a>"],
 )
 def test_what_is_no_host_is_not_repeated(text: str) -> None:
-    assert not _HOST.fullmatch(text)
+    assert not HOST.fullmatch(text)
 
 
 def test_a_repeated_header_is_one_list() -> None:
     received = [(b"accept", b"a"), (b"host", b"h"), (b"accept", b"b")]
-    assert _headers(received) == {b"accept": b"a, b", b"host": b"h"}
+    assert headers_of(received) == {b"accept": b"a, b", b"host": b"h"}

@@ -11,18 +11,22 @@ import pytest
 from tests.postgres import Cluster
 from tests.rows import REGISTRY, make_repository
 
-from openecr.call import OCI, Deployment, Origin, Waist
-from openecr.db import images, layers
+from openecr.db import identities, identity_policies, images, layers
 from openecr.db.connection import Connection
 from openecr.db.engines import open_database
 from openecr.db.migrations import migrate_postgres
 from openecr.db.postgres_session import Session
+from openecr.deployment import Deployment
+from openecr.errors import AccessDenied
 from openecr.keyring import Keyring
 from openecr.names import Digest
+from openecr.origin import OCI, Origin
 from openecr.processes.prepare import create_account
+from openecr.services.ecr.image_listing import list_tags
 from openecr.services.ecr.images import pull_image
 from openecr.services.ecr.layers import locate_layer
 from openecr.settings import Settings
+from openecr.waist import Waist
 
 ACCOUNT = "123456789012"
 MANIFEST = b'{"schemaVersion": 2}'
@@ -116,6 +120,56 @@ def test_a_pull_by_tag_is_one_round_trip_and_by_digest_none_once_it_is_kept(
         assert [await counted(layer()) for _ in range(5)] == [1] * 5
 
     asyncio.run(_play(settings, scenario))
+
+
+@pytest.mark.parametrize("right", ["nothing", "by tag"])
+def test_a_denial_asks_as_often_for_a_repository_that_is_there_as_for_one_that_is_not(
+    postgres: Cluster, tmp_path: Path, trips: list[str], right: str
+) -> None:
+    """What is there is kept in memory and what is not is asked for: whoever may not know of a repository would learn
+    of it by the time that a denial takes."""
+    settings = Settings(data_dir=tmp_path, database=postgres.create_database(migrate_postgres))
+
+    def add_powerless(db: Connection) -> str:
+        account = db.row("SELECT id FROM account")
+        assert account is not None
+        key = identities.insert(db, account[0], kind="user", name="x", unique_id="AIDAX", version="1", now_us=1)
+        assert key is not None
+        if right == "by tag":
+            identity_policies.put_inline(db, key, "x", BY_TAG)
+        identities.insert_access_key(db, key, access_key_id="AKIAX", sealed_secret=b"x", now_us=1)
+        return "AKIAX"
+
+    async def scenario(waist: Waist, origin: Origin) -> None:
+        key_id = await waist.deployment.database.write(add_powerless)
+
+        async def counted(step: Any, name: str, **arguments: Any) -> int:
+            before = len(trips)
+            with pytest.raises(AccessDenied):
+                await waist.run(step, replace(origin, access_key_id=key_id), repository_name=name, **arguments)
+            return len(trips) - before
+
+        pull = {"reference": "latest", "accepted": frozenset(), "counts": True}
+        for step, arguments in (
+            (pull_image, pull),
+            (locate_layer, {"digest": LAYER}),
+            (list_tags, {"after": "", "most": 9}),
+        ):
+            # The owner's pulls keep the repository in memory; the registry and the caller are kept by the first try.
+            await waist.run(locate_layer, origin, repository_name="app", digest=LAYER)
+            await counted(step, "app", **arguments)
+            there = [await counted(step, "app", **arguments) for _ in range(3)]
+            absent = [await counted(step, "apx", **arguments) for _ in range(3)]
+            assert there == absent
+            assert there[0] > 0
+
+    asyncio.run(_play(settings, scenario))
+
+
+BY_TAG = (
+    '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*",'
+    ' "Condition": {"StringEquals": {"aws:ResourceTag/open": "yes"}}}}'
+)
 
 
 async def _play(settings: Settings, scenario: Any) -> None:

@@ -89,3 +89,12 @@ def test_a_token_is_good_until_its_end() -> None:
     tokens.require_unexpired(token, 999)
     with pytest.raises(TokenExpired):
         tokens.require_unexpired(token, 1000)
+
+
+def test_a_token_is_for_the_region_that_it_was_asked_for_in() -> None:
+    token = tokens.read_basic(KEYRING, header(tokens.issue(KEYRING, "AKIA", 5, "us-east-1")))
+    tokens.require_region(token, "us-east-1")
+    for region in ("eu-west-1", "us-east-2", "", "US-EAST-1"):
+        with pytest.raises(TokenExpired):
+            tokens.require_region(token, region)
+    tokens.require_region(RegistryToken("AKIA", 5), "us-east-1")  # of a release that did not say

@@ -12,19 +12,21 @@ from tests.rows import REGISTRY, make_repository
 
 from openecr.blobs.filesystem import FilesystemStore
 from openecr.blobs.store import PIECE_BYTES
-from openecr.call import OCI, Deployment, Flow, Origin, Waist
 from openecr.db import layers, repositories
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
+from openecr.deployment import Deployment
 from openecr.errors import InvalidLayerPart
 from openecr.keyring import create_missing_keys, open_keyring
 from openecr.names import Digest
+from openecr.origin import OCI, Origin
 from openecr.processes.prepare import create_account
 from openecr.services.ecr.upload_completion import complete_upload
 from openecr.services.ecr.upload_parts import append
 from openecr.services.ecr.uploads import begin
 from openecr.settings import Settings
+from openecr.waist import Flow, Waist
 
 ACCOUNT = "123456789012"
 ROOT = bytes(32)

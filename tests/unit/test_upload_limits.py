@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 
 from openecr.blobs.memory import MemoryStore
-from openecr.call import Flow
 from openecr.errors import LayerTooLarge
 from openecr.services.ecr import upload_parts
+from openecr.waist import Flow
 
 OBJECT = "0b6bbd06-9c52-4e65-8c5e-580c80c9dc36"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from openecr.access import aws_managed
+from openecr.access import aws_managed, vpc_tags
 from openecr.access.condition_keys import Asked, Context
 from openecr.access.identity import Caller
 from openecr.access.policies.document import PolicyKind, compiled
@@ -29,6 +29,8 @@ from openecr.names import RegistryName, parse_repository_arn
 
 T = TypeVar("T")
 _MOST_KEPT = 4096
+_ABSENT = 0
+"""The key of no repository."""
 _NO_POLICIES: Mapping[str, tuple[str, ...]] = {}
 
 
@@ -47,6 +49,9 @@ class ResourcePolicies:
     repository: str | None = None
     registry: str | None = None
     registry_scope: str = "V2"
+    repository_key: int = field(default=_ABSENT, compare=False)
+    from_memory: bool = field(default=False, compare=False)
+    """Whether memory had the repository, as it never has one that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +119,15 @@ class Authorizer:
             question.endpoint_policy,
             question.trust,
         )
-        request = self._request(db, question)
-        return self._decisions.decide(version, request, lambda: self._gather(db, question, resource))
+        request = self._request(db, question, resource)
+        verdict = self._decisions.decide(version, request, lambda: self._gather(db, question, resource))
+        if resource.from_memory and not verdict.allowed:
+            _ask_as_for_one_that_is_absent(db, question.resource)
+        return verdict
 
     def explain(self, db: Connection, question: Question) -> Verdict:
         """The same, worked out anew."""
-        return evaluate(self._request(db, question), self.gather(db, question))
+        return evaluate(self._request(db, question, _resource(db, question)), self.gather(db, question))
 
     def gather(self, db: Connection, question: Question) -> PolicySet:
         """The policies that weigh on a question."""
@@ -147,7 +155,7 @@ class Authorizer:
             endpoint=endpoint,
         )
 
-    def _request(self, db: Connection, question: Question) -> AccessRequest:
+    def _request(self, db: Connection, question: Question, resource: ResourcePolicies) -> AccessRequest:
         caller, owner = question.caller, question.caller.owner
         account_id = _account_of(question.resource) or caller.account_id
         asked = Asked(
@@ -164,7 +172,7 @@ class Authorizer:
             vpc_source_ip=question.vpc_source_ip,
             arguments=question.arguments,
             principal_tags=dict if owner is None else lambda: callers.tags_of(db, owner.principal_key),
-            resource_tags=lambda: self._resource_tags(db, question.resource),
+            resource_tags=lambda: _tags_of(db, question.resource, resource),
             more=question.more,
         )
         return AccessRequest(
@@ -174,13 +182,6 @@ class Authorizer:
             resource_account_id=account_id,
             context=Context(asked),
         )
-
-    def _resource_tags(self, db: Connection, resource: str) -> Mapping[str, str]:
-        if resource.startswith("arn:aws:iam::"):
-            return identity_tags.of_arn(db, resource)
-        named = parse_repository_arn(resource)
-        found = None if named is None else resource_policies.of_repository(db, *named)
-        return {} if found is None else resource_policies.tags_of_repository(db, found.key)
 
     def _identity(self, db: Connection, caller: Caller) -> IdentityPolicies:
         owner = caller.known
@@ -210,10 +211,32 @@ def _resource(db: Connection, question: Question) -> ResourcePolicies:
     """What is attached to a repository and its registry; nothing for what is not ECR's."""
     if not question.action.startswith("ecr:"):
         return ResourcePolicies()
-    named = parse_repository_arn(question.resource)
+    named, before = parse_repository_arn(question.resource), db.asked
     repository = None if named is None else resource_policies.of_repository(db, *named)
+    from_memory = repository is not None and db.asked == before
     registry = resource_policies.of_registry(db, _registry_of(question))
-    return ResourcePolicies(None if repository is None else repository.policy, registry.policy, registry.scope)
+    if repository is None:
+        return ResourcePolicies(None, registry.policy, registry.scope)
+    return ResourcePolicies(repository.policy, registry.policy, registry.scope, repository.key, from_memory)
+
+
+def _ask_as_for_one_that_is_absent(db: Connection, resource: str) -> None:
+    named = parse_repository_arn(resource)
+    if named is not None:
+        resource_policies.ask_for_repository(db, *named)
+
+
+def _tags_of(db: Connection, arn: str, resource: ResourcePolicies) -> Mapping[str, str]:
+    """The tags of what an ARN names; of a repository that is not there they are asked for too, so that it takes no
+    less time."""
+    parts = arn.split(":", 3)
+    if arn.startswith("arn:aws:iam::"):
+        return identity_tags.of_arn(db, arn)
+    if parts[2:3] == ["ec2"]:
+        return vpc_tags.of_arn(db, arn)
+    return (
+        {} if parse_repository_arn(arn) is None else resource_policies.tags_of_repository(db, resource.repository_key)
+    )
 
 
 def _registry_of(question: Question) -> RegistryName:

@@ -86,10 +86,17 @@ def _source_address(asked: Asked) -> Values | None:
 
 
 def _request_tags(asked: Asked) -> Mapping[str, str]:
-    tags = asked.arguments.get("tags") or asked.arguments.get("resource_tags") or ()
-    if not isinstance(tags, list | tuple):
-        return {}
-    return {str(tag["Key"]): str(tag.get("Value", "")) for tag in tags if isinstance(tag, Mapping) and "Key" in tag}
+    """The tags that the request brings, as each service spells them: EC2 nests them, KMS has other names."""
+    given = asked.arguments
+    tags = [*_listed(given.get("tags")), *_listed(given.get("resource_tags"))]
+    for specification in _listed(given.get("tag_specifications")):
+        tags += _listed(specification.get("Tags"))
+    named = ((tag.get("Key", tag.get("TagKey")), tag.get("Value", tag.get("TagValue", ""))) for tag in tags)
+    return {str(key): str(value) for key, value in named if key is not None}
+
+
+def _listed(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list | tuple) else []
 
 
 def _tag_keys(asked: Asked) -> Values | None:
@@ -102,9 +109,11 @@ def _principal_tags(asked: Asked) -> Mapping[str, str]:
     """A session's own tags stand before those of its role (IAM User Guide, "Pass session tags")."""
     owner = asked.caller.owner
     own = dict(asked.principal_tags()) if owner is not None else {}
-    if owner is not None and owner.session_tags:
-        own |= orjson.loads(owner.session_tags)
-    return own
+    if owner is None or not owner.session_tags:
+        return own
+    of_session: dict[str, str] = orjson.loads(owner.session_tags)
+    replaced = {key.lower() for key in of_session}
+    return {key: value for key, value in own.items() if key.lower() not in replaced} | of_session
 
 
 KEYS: Mapping[str, Callable[[Asked], Values | None]] = {
@@ -141,6 +150,7 @@ KEYS: Mapping[str, Callable[[Asked], Values | None]] = {
 TAGS: Mapping[str, Callable[[Asked], Mapping[str, str]]] = {
     "aws:resourcetag/": lambda asked: asked.resource_tags(),
     "ecr:resourcetag/": lambda asked: asked.resource_tags(),
+    "ec2:resourcetag/": lambda asked: asked.resource_tags(),
     "iam:resourcetag/": lambda asked: asked.resource_tags(),
     "aws:requesttag/": _request_tags,
     "aws:principaltag/": _principal_tags,
@@ -185,6 +195,7 @@ class Context(Mapping[str, Values]):
         tags = TAGS.get(prefix + slash)
         if tags is None:
             return None
-        # Condition keys are the same in any case, and so is the tag's key in them.
+        # Condition keys are the same in any case, and so is the tag's key in them. Of two tags whose keys differ by
+        # case alone the policy means neither: whoever tags must not choose which of them is looked at.
         found = [value for name, value in tags(self._asked).items() if name.lower() == tag_key]
-        return (found[0],) if found else None
+        return (found[0],) if len(found) == 1 else None

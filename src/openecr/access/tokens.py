@@ -2,7 +2,8 @@
 
 A password is base64url JSON in the shape that ECR's has (``payload``, ``datakey``, ``version``, ``type``,
 ``expiration``), without padding and without a colon, because the AWS CLI splits at every colon. The payload names the
-access key that asked for it and is signed; whether that key may still be used is decided at every request.
+access key that asked for it, and the region that it was asked for in, and is signed; whether that key may still be used
+is decided at every request.
 """
 
 import base64
@@ -28,11 +29,13 @@ class RegistryToken:
 
     access_key_id: str
     expires_us: int
+    region: str = ""
+    """Where it was asked for: no other region's host name takes it. Empty in those of releases that did not say."""
 
 
-def issue(keyring: Keyring, access_key_id: str, expires_us: int) -> str:
+def issue(keyring: Keyring, access_key_id: str, expires_us: int, region: str = "") -> str:
     """The password for ``AWS`` that names this access key until then."""
-    claims = _encode(orjson.dumps({"key": access_key_id, "expires_us": expires_us}))
+    claims = _encode(orjson.dumps({"key": access_key_id, "expires_us": expires_us, "region": region}))
     key_id, signature = keyring.sign(USE, claims.encode())
     document = {
         "payload": f"{key_id}.{claims}.{_encode(signature)}",
@@ -74,6 +77,13 @@ def require_unexpired(token: RegistryToken, now_us: int) -> None:
         raise TokenExpired
 
 
+def require_region(token: RegistryToken, region: str) -> None:
+    """Refuse a token that was asked for in another region than the host name is of. To a region's ECR such a token has
+    expired: so its clients are told."""
+    if token.region not in ("", region):
+        raise TokenExpired
+
+
 def _verify(keyring: Keyring, password: str) -> RegistryToken:
     try:
         payload = orjson.loads(_decode(password))["payload"]
@@ -84,7 +94,7 @@ def _verify(keyring: Keyring, password: str) -> RegistryToken:
         raise TokenInvalid from None
     if not good:
         raise TokenInvalid
-    return RegistryToken(said["key"], said["expires_us"])
+    return RegistryToken(said["key"], said["expires_us"], said.get("region", ""))
 
 
 def _encode(raw: bytes) -> str:

@@ -26,7 +26,7 @@ from openecr.aws import ec2_protocol, json_protocol, model, query_protocol, vali
 from openecr.aws.bodies import Bodies, Body, ClientLeft
 from openecr.aws.model import Service
 from openecr.aws.signers import SigningKeys
-from openecr.call import API, Operation, Origin, Waist
+from openecr.call import Operation
 from openecr.db.callers import SigningSecret, find_signing_secret
 from openecr.errors import (
     ExpiredToken,
@@ -41,6 +41,8 @@ from openecr.errors import (
 from openecr.events.trail import API as API_PLANE
 from openecr.events.trail import Trail
 from openecr.names import RegistryName
+from openecr.origin import API, Origin
+from openecr.waist import Waist
 
 JSON_SKEW_MINUTES = 5
 QUERY_SKEW_MINUTES = 15

@@ -23,12 +23,12 @@ from openecr.backup.folder import BackupRefused
 from openecr.backup.take import Watcher
 from openecr.blobs.opening import locations, open_stores
 from openecr.blobs.store import BlobDamaged, BlobStore, ObjectMissing, StoreFailed, StoreUnmarked, split_object_id
-from openecr.call import Deployment
 from openecr.db import audit, integrity, jobs
 from openecr.db import deployment as facts
 from openecr.db.audit import Segment
 from openecr.db.connection import Connection, Database
 from openecr.db.integrity import StoredBlob, StoredUpload
+from openecr.deployment import Deployment
 from openecr.errors import KmsRefused, StorageFull
 from openecr.names import Digest
 from openecr.services.ecr.integrity.blob_bytes import plain_store, stored_size_bytes, write_object

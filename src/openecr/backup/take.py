@@ -32,13 +32,13 @@ from openecr.backup.folder import (
 )
 from openecr.blobs.filesystem import FilesystemStore, sync_folder
 from openecr.blobs.store import BlobDamaged, ObjectMissing
-from openecr.call import Deployment
 from openecr.db import deployment as facts
 from openecr.db import integrity, schema
 from openecr.db.integrity import StoredBlob
 from openecr.db.migrations import migrations
 from openecr.db.schema import Reader, Table
 from openecr.db.snapshot import snapshot
+from openecr.deployment import Deployment
 from openecr.encryption import open_store
 from openecr.errors import KmsRefused
 from openecr.names import Digest

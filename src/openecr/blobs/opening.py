@@ -3,6 +3,7 @@
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from openecr.blobs.disk import Disk
 from openecr.blobs.filesystem import FilesystemStore
 from openecr.blobs.regions import RegionStores
 from openecr.blobs.s3 import S3Store
@@ -53,6 +54,14 @@ def default_folder(settings: Settings) -> Path | None:
     if settings.blobs is None:
         return blobs_path(settings.data_dir)
     return _folder(settings.blobs) if settings.blobs.startswith("file:///") else None
+
+
+def disk_of(settings: Settings) -> Disk | None:
+    """The file system under the layers; None where the store has no end to guard, or nothing is to be kept free."""
+    folder = default_folder(settings)
+    if folder is None or settings.disk_reserve_bytes == 0:
+        return None
+    return Disk(folder, settings.disk_reserve_bytes)
 
 
 def _open(url: str, *, connected: bool) -> BlobStore:

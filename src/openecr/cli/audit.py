@@ -11,7 +11,8 @@ import orjson
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import archive_of, composed
+from openecr.app import composed
+from openecr.background import archive_of
 from openecr.cli import options, tables
 from openecr.events import audit_query
 from openecr.events.audit_query import NEWEST, Found, Position, Wanted

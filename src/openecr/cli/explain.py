@@ -13,12 +13,13 @@ from openecr import data_dir as directories
 from openecr.access import explanation
 from openecr.access.explanation import PrincipalUnknown
 from openecr.access.policies.evaluation import Verdict
-from openecr.app import archive_of, composed
-from openecr.call import Deployment
+from openecr.app import composed
+from openecr.background import archive_of
 from openecr.cli import options
 from openecr.cli.audit import summary
 from openecr.db import repositories
 from openecr.db.connection import Connection
+from openecr.deployment import Deployment
 from openecr.events import audit_query
 from openecr.events.audit_query import Wanted
 from openecr.names import RegistryName, is_repository_name, parse_repository_arn, repository_arn
@@ -114,7 +115,7 @@ async def _made(deployment: Deployment, request_id: str) -> dict[str, Any]:
     if not found.records:
         raise options.CommandFailed(
             f"no record of the request {request_id} is found"
-            + (f" ({'; '.join(found.notes)})" if found.notes else "; it takes half a second to be there")
+            + (f" ({'; '.join(found.notes)})" if found.notes else "; it takes a second to be there")
         )
     events = []
     for record in reversed(found.records):

@@ -7,10 +7,11 @@ from typing import Annotated, TypeVar
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed, disk_of
-from openecr.call import Deployment
+from openecr.app import composed
+from openecr.blobs.opening import disk_of
 from openecr.cli import options
 from openecr.db.garbage import Weight
+from openecr.deployment import Deployment
 from openecr.processes.stores import check_stores
 from openecr.services.ecr import garbage
 from openecr.settings import Settings

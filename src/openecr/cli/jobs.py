@@ -10,7 +10,8 @@ import orjson
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import SCHEDULES, composed
+from openecr.app import composed
+from openecr.background import SCHEDULES
 from openecr.cli import options, tables
 from openecr.db import jobs
 from openecr.db.connection import Connection, Database

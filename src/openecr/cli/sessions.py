@@ -11,11 +11,11 @@ import typer
 
 from openecr import data_dir as directories
 from openecr.app import composed
-from openecr.call import Deployment
 from openecr.cli import options, tables
 from openecr.cli.options import CommandFailed
 from openecr.db import identities, sessions
 from openecr.db.sessions import ListedSession
+from openecr.deployment import Deployment
 from openecr.settings import Settings
 
 app = typer.Typer(help="List and end temporary credentials.", no_args_is_help=True)

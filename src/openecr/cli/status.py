@@ -9,8 +9,7 @@ import typer
 
 from openecr import __version__
 from openecr import data_dir as directories
-from openecr.app import disk_of
-from openecr.blobs.opening import locations
+from openecr.blobs.opening import disk_of, locations
 from openecr.cli import options
 from openecr.db import accounts, deployment, encrypting, integrity
 from openecr.db.connection import Connection

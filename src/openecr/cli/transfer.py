@@ -8,9 +8,9 @@ import typer
 
 from openecr import data_dir as directories
 from openecr.app import composed
-from openecr.call import OCI, Deployment, Flow, Origin, Waist
 from openecr.cli import options, progress
 from openecr.db import accounts
+from openecr.deployment import Deployment
 from openecr.errors import RegistryError
 from openecr.names import RegistryName
 from openecr.oci_layout.export import Exporting
@@ -18,9 +18,11 @@ from openecr.oci_layout.load import Importing
 from openecr.oci_layout.names import LayoutRefused
 from openecr.oci_layout.read import open_layout
 from openecr.oci_layout.write import FolderWriter, TarWriter
+from openecr.origin import OCI, Origin
 from openecr.services.ecr.object_hold import HoldLost, held
 from openecr.services.ecr.undelete import UndeleteRefused
 from openecr.settings import Settings
+from openecr.waist import Flow, Waist
 
 
 def export(

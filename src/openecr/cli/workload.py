@@ -11,11 +11,11 @@ import typer
 
 from openecr import data_dir as directories
 from openecr.app import composed
-from openecr.call import Deployment
 from openecr.cli import options
 from openecr.cli.options import CommandFailed
 from openecr.db import workloads
 from openecr.db.connection import Connection
+from openecr.deployment import Deployment
 from openecr.services.workloads import declaring, workload_rules
 from openecr.services.workloads.declaring import Declared, NotDeclared
 from openecr.settings import Settings

@@ -10,6 +10,11 @@ T = TypeVar("T")
 class Connection(Protocol):
     """An open transaction. Parameters are named (``:name``) and bound, never spliced into the text."""
 
+    @property
+    def asked(self) -> int:
+        """How often the database itself was asked; what memory answered is not among it."""
+        ...
+
     def rows(self, sql: str, **params: Any) -> list[Row]:
         """Every row of a query that is bounded to a page."""
         ...

@@ -76,18 +76,22 @@ class PostgresConnection:
         self._database = database
         self._writes = writes
         self._epoch = database.kept.epoch
+        self.asked = 0
         self.forgets = False
 
     def rows(self, sql: str, **params: Any) -> list[Row]:
         """Every row of a query."""
+        self.asked += 1
         return self._session.execute(sql, params).fetchall()
 
     def row(self, sql: str, **params: Any) -> Row | None:
         """The first row, or None."""
+        self.asked += 1
         return self._session.execute(sql, params).fetchone()
 
     def run(self, sql: str, **params: Any) -> int:
         """Run a change; the number of rows it touched."""
+        self.asked += 1
         return self._session.execute(sql, params).rowcount
 
     def kept_row(
@@ -128,6 +132,8 @@ class PostgresConnection:
 
 class _WarmConnection:
     """A read on the event loop: answers what is kept in memory, and nothing else."""
+
+    asked = 0
 
     def __init__(self, database: "PostgresDatabase") -> None:
         self._database = database

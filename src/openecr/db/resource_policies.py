@@ -22,6 +22,12 @@ class RepositoryAccess:
     policy: str | None
 
 
+_REPOSITORY = (
+    "SELECT r.id, r.policy FROM registry g JOIN repository r ON r.registry_key = g.id"
+    " WHERE g.account_id = :account_id AND g.region = :region AND r.name = :name AND r.trashed_us IS NULL"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class RegistryAccess:
     """What a registry says of who may use it."""
@@ -34,14 +40,15 @@ class RegistryAccess:
 def of_repository(db: Connection, registry: RegistryName, name: str) -> RepositoryAccess | None:
     """The repository's policy; None where there is no such repository."""
     row = db.kept_row(
-        images.scope(registry, name),
-        "SELECT r.id, r.policy FROM registry g JOIN repository r ON r.registry_key = g.id"
-        " WHERE g.account_id = :account_id AND g.region = :region AND r.name = :name AND r.trashed_us IS NULL",
-        account_id=registry.account_id,
-        region=registry.region,
-        name=name,
+        images.scope(registry, name), _REPOSITORY, account_id=registry.account_id, region=registry.region, name=name
     )
     return None if row is None else RepositoryAccess(*row)
+
+
+def ask_for_repository(db: Connection, registry: RegistryName, name: str) -> None:
+    """Look for a repository in the database itself, as must be done for one that is not there: nobody keeps in memory
+    what is absent, and whoever may not know of a repository must not learn of it by the time that a denial takes."""
+    db.row(_REPOSITORY, account_id=registry.account_id, region=registry.region, name=name)
 
 
 def of_registry(db: Connection, registry: RegistryName) -> RegistryAccess:

@@ -41,6 +41,7 @@ class SqliteConnection:
 
     def __init__(self, path: Path, *, read_only: bool, clock_us: Callable[[], int] = host_clock_us) -> None:
         self._clock_us = clock_us
+        self.asked = 0
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         try:
             self._raw = apsw.Connection(str(path), flags=flags, statementcachesize=256)
@@ -63,10 +64,12 @@ class SqliteConnection:
 
     def rows(self, sql: str, **params: Any) -> list[Row]:
         """Every row of a query."""
+        self.asked += 1
         return self._raw.execute(sql, params).fetchall()
 
     def row(self, sql: str, **params: Any) -> Row | None:
         """The first row, or None; the statement is finished either way."""
+        self.asked += 1
         found = self._raw.execute(sql, params).fetchall()
         return found[0] if found else None
 

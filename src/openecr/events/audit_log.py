@@ -1,7 +1,7 @@
 """One process's part of the audit trail: records are gathered in memory and appended to a file by a thread.
 
-    append (no waiting) → made into lines, many at once → gathered, bounded → written and made durable within half a
-    second → rotated
+    append (no waiting) → made into lines, many at once → gathered, bounded → written and made durable within a second
+    → rotated
 
 A file is a *segment*: lines of JSON, in the order of their writing, locked by the process that writes it and never
 changed after. A disk that stalls or is full holds up the thread alone: requests go on, records wait up to a bound, and
@@ -25,7 +25,8 @@ import structlog
 from openecr.blobs.filesystem import sync_folder
 
 T = TypeVar("T")
-GATHER_SECONDS = 0.4
+GATHER_SECONDS = 0.7
+"""With the write that follows, what a crash can lose: a second. Oftener costs a pull more than its line does."""
 MOST_WAITING_BYTES = 16 * 1024 * 1024
 SEGMENT_BYTES = 8 * 1024 * 1024
 SEGMENT_SECONDS = 600.0

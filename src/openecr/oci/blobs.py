@@ -1,11 +1,11 @@
 """Blobs: HEAD, and GET by redirect to the store or to the layers plane."""
 
-from openecr.call import Flow, Waist
 from openecr.errors import InvalidDigest, LayerNotFound, NotSupported
 from openecr.names import Digest
 from openecr.oci.http import Answer, Request
 from openecr.oci.render import VERSION_HEADER, empty
 from openecr.services.ecr.layers import check, locate_layer
+from openecr.waist import Flow, Waist
 
 
 async def handle(waist: Waist, request: Request) -> Answer:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
 from openecr.asgi import Receive
-from openecr.call import Origin
 from openecr.errors import NotSupported
+from openecr.origin import Origin
 
 _MOST_PARAMETERS = 110
 

@@ -2,7 +2,6 @@
 
 from urllib.parse import quote, urlencode
 
-from openecr.call import Waist
 from openecr.errors import InvalidDigest, InvalidParameter, NotSupported
 from openecr.manifest import OCI_INDEX
 from openecr.names import Digest
@@ -10,6 +9,7 @@ from openecr.oci.http import Answer, Request
 from openecr.oci.render import VERSION_HEADER, json_answer
 from openecr.services.ecr.image_listing import list_referrers, list_tags
 from openecr.services.ecr.repositories import catalog
+from openecr.waist import Waist
 
 _DEFAULT_PAGE = 100
 _LARGEST_PAGE = 1000

@@ -2,7 +2,6 @@
 
 from functools import lru_cache
 
-from openecr.call import Waist
 from openecr.errors import (
     ImageDigestDoesNotMatch,
     InvalidDigest,
@@ -17,6 +16,7 @@ from openecr.oci.http import Answer, Request
 from openecr.oci.render import VERSION_HEADER, empty
 from openecr.services.ecr.image_deletion import delete_manifest
 from openecr.services.ecr.images import offer, pull_image, push_image
+from openecr.waist import Waist
 
 _MOST_TAGS = 100
 

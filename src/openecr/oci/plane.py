@@ -8,7 +8,7 @@ from openecr.access.networks import Asked
 from openecr.access.tokens import NotCredentials, RegistryToken
 from openecr.addressing import Arrival
 from openecr.asgi import Receive, Scope
-from openecr.call import OCI, Call, Origin, Waist, decision, without_permission
+from openecr.call import Call, decision, without_permission
 from openecr.errors import (
     InvalidName,
     RegistryError,
@@ -22,7 +22,9 @@ from openecr.names import RegistryName, is_repository_name
 from openecr.oci import blobs, listing, manifests, recording, render, routes, uploads
 from openecr.oci.http import Answer, ClientGone, Request
 from openecr.oci.routes import Route
+from openecr.origin import OCI, Origin
 from openecr.services.ecr.registry import is_served
+from openecr.waist import Waist
 
 _MOST_TOKENS = 4096
 
@@ -87,6 +89,8 @@ class DkrPlane:
         route = routes.read(address.path)
         trail.access_key_id = token.access_key_id
         tokens.require_unexpired(token, now_us - self._grace_us(route))
+        if address.is_regional:
+            tokens.require_region(token, address.registry.region)
         trail.is_proven = True
         origin = Origin(
             arrival.request_id,

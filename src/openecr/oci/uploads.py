@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 
-from openecr.call import Flow, Waist
 from openecr.errors import InvalidDigest, NotSupported, RangeInvalid, UploadNotFound
 from openecr.names import UPLOAD_ID, Digest, is_repository_name
 from openecr.oci.http import Answer, Request
@@ -12,6 +11,7 @@ from openecr.services.ecr import uploads
 from openecr.services.ecr.layers import mount_layer
 from openecr.services.ecr.upload_completion import complete_upload
 from openecr.services.ecr.upload_parts import append
+from openecr.waist import Flow, Waist
 
 _CONTENT_RANGE = re.compile(r"(?:bytes )?([0-9]{1,18})-([0-9]{1,18})(?:/(?:[0-9]{1,18}|\*))?")
 

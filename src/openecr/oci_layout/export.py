@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 
 from openecr.blobs.store import BlobDamaged
-from openecr.call import Deployment
 from openecr.db import images, integrity, layers, repositories
 from openecr.db.connection import Connection
 from openecr.db.images import Image
 from openecr.db.integrity import StoredBlob
 from openecr.db.repositories import Repository
+from openecr.deployment import Deployment
 from openecr.manifest import OCI_INDEX, Manifest, parse
 from openecr.names import Digest, RegistryName
 from openecr.oci_layout.names import INDEX, MARKER, MARKER_TEXT, REF_NAME, REPOSITORY, LayoutRefused

@@ -6,7 +6,6 @@ from typing import Any
 
 from openecr import bounded_json
 from openecr.bounded_json import JsonRefused
-from openecr.call import Flow
 from openecr.errors import ManifestUnknown, RepositoryNotFound
 from openecr.manifest import MANIFEST_TYPES, Descriptor, ManifestRefused, parse
 from openecr.names import Digest
@@ -18,6 +17,7 @@ from openecr.services.ecr.layers import check
 from openecr.services.ecr.repositories import create_repository
 from openecr.services.ecr.upload_completion import complete_upload
 from openecr.services.ecr.upload_parts import append
+from openecr.waist import Flow
 
 _MOST_IMAGES = 100_000
 _DEEPEST = 16

@@ -4,9 +4,10 @@ Reference Guide, "Container credential provider")."""
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from openecr.call import Origin, Waist
 from openecr.errors import DatabaseAway
+from openecr.origin import Origin
 from openecr.services.workloads.credentials import NoWorkload, RoleUnusable, TokenBearer, credentials, token_digest
+from openecr.waist import Waist
 from openecr.workloads.answers import Answer, as_json, instant
 
 _LONGEST_TOKEN = 512

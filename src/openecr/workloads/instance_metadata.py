@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from openecr.access import metadata_tokens
-from openecr.call import Origin, Waist
 from openecr.errors import DatabaseAway
+from openecr.origin import Origin
 from openecr.services.workloads.credentials import Node, NoWorkload, RoleUnusable, credentials, role_name
 from openecr.services.workloads.workload_rules import names_this_machine, was_forwarded
+from openecr.waist import Waist
 from openecr.workloads.answers import Answer, as_json, instant, said
 
 _TOKEN_PATH = "/latest/api/token"  # noqa: S105 - a path

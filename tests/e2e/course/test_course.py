@@ -62,16 +62,6 @@ def aws(machine: Machine, *arguments: str) -> Any:
     return json.loads(printed) if printed.strip() else None
 
 
-def account(machine: Machine, account_id: str) -> list[str]:
-    """Make an account beside the server; the variables with which commands are its administrator's."""
-    made = openecr("account", "create", account_id, "--data-dir", machine.shell.variables["HOME"]).stdout
-    told = dict(line.rsplit(maxsplit=1) for line in made.splitlines())
-    return [
-        f"AWS_ACCESS_KEY_ID={told['access key id']}",
-        f"AWS_SECRET_ACCESS_KEY={told['secret access key']}",
-    ]
-
-
 def write_app(folder: Path) -> None:
     (folder / "Dockerfile").write_text(DOCKERFILE)
     (folder / "app.py").write_text(APP)
@@ -153,42 +143,6 @@ def test_the_exercise_thirteen_versions_and_the_clean_up(course: Machine, tmp_pa
     assert "RepositoryNotFoundException" in said
     assert f"The repository with name '{name}' does not exist in the registry with id '123456789012'" in said
     assert course.run("docker", "images", "-q", f"{REGISTRY}/{name}") == ""
-
-
-def test_accounts_that_the_policy_names_pull_and_push_nothing(course: Machine, tmp_path: Path) -> None:
-    name = "kubedojo/shared"
-    aws(course, "create-repository", "--repository-name", name)
-    write_small(tmp_path, "shared")
-    course.run("docker", "build", "-t", f"{REGISTRY}/{name}:v1", tmp_path)
-    course.run("docker", "push", f"{REGISTRY}/{name}:v1")
-    other = account(course, "999988887777")
-    course.run("env", *other, *variables(), BLOCKS / "login.sh")
-    try:
-        said = course.fail("docker", "pull", f"{REGISTRY}/{name}:v1")
-        assert "because no resource-based policy allows the ecr:BatchGetImage action" in said
-
-        shown = json.loads(block(course, "repo-policy.sh", name, folder=tmp_path))
-        assert shown["Statement"][0]["Principal"] == {"AWS": "arn:aws:iam::999988887777:root"}
-        course.run("docker", "rmi", f"{REGISTRY}/{name}:v1")
-        course.run("docker", "pull", f"{REGISTRY}/{name}:v1")
-        assert course.run("docker", "run", "--rm", f"{REGISTRY}/{name}:v1") == "shared"
-        course.run("docker", "tag", f"{REGISTRY}/{name}:v1", f"{REGISTRY}/{name}:v2")
-        assert "is not authorized to perform: ecr:" in course.fail("docker", "push", f"{REGISTRY}/{name}:v2")
-    finally:
-        block(course, "login.sh")
-
-
-def test_policies_across_accounts_as_the_course_types_them(course: Machine) -> None:
-    if "myapp/api" not in str(aws(course, "describe-repositories")):
-        aws(course, "create-repository", "--repository-name", "myapp/api")
-    answer = json.loads(block(course, "cross-account.sh"))
-    principals = json.loads(answer["policyText"])["Statement"][0]["Principal"]["AWS"]
-    assert principals == ["arn:aws:iam::987654321098:root", "arn:aws:iam::111222333444:root"]
-
-    destination = account(course, "987654321098")
-    answer = json.loads(course.run("env", *destination, *variables(), BLOCKS / "registry-policy.sh"))
-    assert answer["registryId"] == "987654321098"
-    assert json.loads(answer["policyText"])["Statement"][0]["Sid"] == "AllowReplicationFrom"
 
 
 def test_a_vpc_endpoint_for_ids_that_the_operator_declared(course: Machine) -> None:

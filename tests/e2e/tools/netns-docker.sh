@@ -15,7 +15,8 @@
 #
 # NAME is at most 10 letters and digits. `up` does nothing when it is up with the same arguments. `down` leaves IP forwarding
 # on, and ends no process in the namespace but dockerd and its containers.
-# Environment: DOCKERD_STORE, DOCKERD_BIN and DOCKERD_FLAGS as in dockerd.sh (`exec` wants DOCKERD_BIN too).
+# Environment: DOCKERD_STORE, DOCKERD_BIN and DOCKERD_FLAGS as in dockerd.sh (`exec` wants DOCKERD_BIN too);
+# DOCKERD_LOGINS, a folder to be DOCKER_CONFIG instead of the machine's own.
 # Needs root. Installs docker.io, iproute2, nftables and iptables from Debian when they are missing.
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -130,7 +131,7 @@ case $command in
     done ;;
   exec)
     docker_config "$dir"
-    export DOCKER_HOST=unix://$dir/docker.sock DOCKER_CONFIG=$dir/docker-config
+    export DOCKER_HOST=unix://$dir/docker.sock DOCKER_CONFIG=${DOCKERD_LOGINS:-$dir/docker-config}
     inside "$@" ;;
   down) down ;;
   *) echo "unknown command $command" >&2; exit 2 ;;

@@ -17,11 +17,12 @@ from botocore.credentials import Credentials
 from openecr.access.aws_managed import ADMINISTRATOR_ACCESS
 from openecr.aws.plane import ApiPlane
 from openecr.blobs.memory import MemoryStore
-from openecr.call import Deployment, Operation, Waist
+from openecr.call import Operation
 from openecr.db import accounts, identities
 from openecr.db.connection import Connection
 from openecr.db.migrations import migrate
 from openecr.db.sqlite import SqliteDatabase
+from openecr.deployment import Deployment
 from openecr.keyring import Keyring, create_missing_keys, open_keyring
 from openecr.services.ec2.operations import OPERATIONS as EC2
 from openecr.services.ecr.operations import OPERATIONS as ECR
@@ -29,6 +30,7 @@ from openecr.services.iam.operations import OPERATIONS as IAM
 from openecr.services.kms.operations import OPERATIONS as KMS
 from openecr.services.sts.operations import OPERATIONS as STS
 from openecr.settings import Settings
+from openecr.waist import Waist
 
 ACCOUNT = "123456789012"
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"

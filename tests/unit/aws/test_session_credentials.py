@@ -12,12 +12,13 @@ import pytest
 from tests.identities import policy
 from tests.unit.aws.conftest import ACCOUNT, Api
 
-from openecr.call import API, Origin, identify
 from openecr.db import identities, sessions
 from openecr.db.connection import Connection
 from openecr.errors import UnrecognizedClient
 from openecr.names import RegistryName
+from openecr.origin import API, Origin
 from openecr.services.sts.upkeep import delete_due_sessions
+from openecr.waist import identify
 
 T = TypeVar("T")
 NOW_US = 1_705_072_146_000_000

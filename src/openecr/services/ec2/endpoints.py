@@ -81,7 +81,7 @@ def create_vpc_endpoint(
         call.now_us,
         policy=endpoint_policies.require(policy_document),
         client_token=client_token or "",
-        tags=owned.tags_of(tag_specifications, "vpc-endpoint"),
+        tags=owned.tags_of(call, "CreateVpcEndpoint", tag_specifications, "vpc-endpoint"),
     )
     endpoint = _placed(vpc, endpoint, subnet_ids, security_group_ids, route_table_ids, private_dns_enabled)
     vpc = replace(vpc, endpoints=(*vpc.endpoints, endpoint))
@@ -207,7 +207,15 @@ def describe_vpc_endpoints(
     "ModifyVpcEndpoint",
     writes=True,
     action="ec2:ModifyVpcEndpoint",
-    resources=owned.arns("vpc-endpoint", "vpc_endpoint_id"),
+    resources=owned.touched(
+        ("vpc-endpoint", "vpc_endpoint_id"),
+        ("route-table", "add_route_table_ids"),
+        ("route-table", "remove_route_table_ids"),
+        ("subnet", "add_subnet_ids"),
+        ("subnet", "remove_subnet_ids"),
+        ("security-group", "add_security_group_ids"),
+        ("security-group", "remove_security_group_ids"),
+    ),
 )
 def modify_vpc_endpoint(
     call: Call,

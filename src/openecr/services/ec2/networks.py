@@ -55,7 +55,7 @@ def create_vpc(
     owner = call.registry()
     counts = owner.account_id == call.settings.account_id
     vpc = new_vpc(new_id("vpc"), owner.account_id, owner.region, [_vpc_cidr(cidr_block)], counts=counts)
-    vpc = replace(vpc, tags=owned.tags_of(tag_specifications, "vpc"))
+    vpc = replace(vpc, tags=owned.tags_of(call, "CreateVpc", tag_specifications, "vpc"))
     owned.insert(call.db, vpc, call.now_us)
     return {"Vpc": _told_vpc(vpc)}
 
@@ -139,7 +139,9 @@ def delete_vpc(call: Call, *, vpc_id: str, dry_run: bool | None = None) -> dict[
     return {}
 
 
-@operation("CreateSubnet", writes=True, action="ec2:CreateSubnet", resources=owned.arns("vpc", "vpc_id"))
+@operation(
+    "CreateSubnet", writes=True, action="ec2:CreateSubnet", resources=owned.touched(("vpc", "vpc_id"), ("subnet", None))
+)
 def create_subnet(
     call: Call,
     *,
@@ -178,7 +180,9 @@ def create_subnet(
     if not zone.startswith(vpc.region) or len(zone) != len(vpc.region) + 1:
         raise refusals.InvalidValue(message=f"Value ({zone[:64]}) for parameter availabilityZone is invalid.")
     cidr = str(parse_cidr(cidr_block, "cidrBlock"))
-    subnet = Subnet(new_id("subnet"), cidr, zone, tags=owned.tags_of(tag_specifications, "subnet"))
+    subnet = Subnet(
+        new_id("subnet"), cidr, zone, tags=owned.tags_of(call, "CreateSubnet", tag_specifications, "subnet")
+    )
     owned.put(call.db, add_subnet(vpc, subnet))
     return {"Subnet": _told_subnet(vpc, subnet)}
 

@@ -21,8 +21,23 @@ def arns(kind: str, member: str | None = None) -> Callable[[RegistryName, Mappin
 
     def resources(registry: RegistryName, arguments: Mapping[str, Any]) -> list[str]:
         named = None if member is None else arguments.get(member)
-        names = named if isinstance(named, list) else [named or "*"]
+        names = named if isinstance(named, list) and named else [named or "*"]
         return [arn(registry, kind, name) for name in names]
+
+    return resources
+
+
+def touched(*named: tuple[str, str | None]) -> Callable[[RegistryName, Mapping[str, Any]], list[str]]:
+    """The ARNs of all that a call makes, with no member, and of all that members name where they are given; each must
+    be allowed (Service Authorization Reference, "Actions, resources, and condition keys for Amazon EC2")."""
+
+    def resources(registry: RegistryName, arguments: Mapping[str, Any]) -> list[str]:
+        found: list[str] = []
+        for kind, member in named:
+            value = "*" if member is None else arguments.get(member)
+            names = value if isinstance(value, list) else [value] if value is not None else []
+            found += [arn(registry, kind, name) for name in names]
+        return found
 
     return resources
 
@@ -153,11 +168,13 @@ def with_endpoint(vpc: Vpc, changed: Endpoint) -> Vpc:
     return replace(vpc, endpoints=kept)
 
 
-def tags_of(specifications: list[dict[str, Any]] | None, kind: str) -> dict[str, str]:
-    """The tags that a call gives what it makes.
+def tags_of(call: Call, action: str, specifications: list[dict[str, Any]] | None, kind: str) -> dict[str, str]:
+    """The tags that a call gives what it makes, which it needs a right of its own for (EC2 user guide, "Grant
+    permission to tag Amazon EC2 resources during creation").
 
     Raises:
         InvalidValue: they are for another kind of resource.
+        AccessDenied
     """
     given: dict[str, str] = {}
     for specification in specifications or ():
@@ -165,6 +182,8 @@ def tags_of(specifications: list[dict[str, Any]] | None, kind: str) -> dict[str,
             told = f"'{specification.get('ResourceType')}' is not a valid taggable resource type for this operation."
             raise refusals.InvalidValue(message=told)
         given |= {tag.get("Key", ""): tag.get("Value", "") for tag in specification.get("Tags", ())}
+    if given:
+        call.authorize("ec2:CreateTags", arn(call.registry(), kind, "*"), more={"ec2:createaction": (action,)})
     return given
 
 

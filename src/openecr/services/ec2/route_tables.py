@@ -1,5 +1,6 @@
 """Route tables: they say which subnets reach the layers through a gateway endpoint, and nothing else."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,12 @@ from openecr.services.ec2 import listings, owned, refusals
 from openecr.services.ec2.listings import Listed
 
 
-@operation("CreateRouteTable", writes=True, action="ec2:CreateRouteTable", resources=owned.arns("vpc", "vpc_id"))
+@operation(
+    "CreateRouteTable",
+    writes=True,
+    action="ec2:CreateRouteTable",
+    resources=owned.touched(("vpc", "vpc_id"), ("route-table", None)),
+)
 def create_route_table(
     call: Call,
     *,
@@ -26,7 +32,9 @@ def create_route_table(
             return {"RouteTable": _told(vpc, made), "ClientToken": client_token}
     owned.require_room("route tables", len(vpc.route_tables))
     table = RouteTable(
-        new_id("rtb"), client_token=client_token or "", tags=owned.tags_of(tag_specifications, "route-table")
+        new_id("rtb"),
+        client_token=client_token or "",
+        tags=owned.tags_of(call, "CreateRouteTable", tag_specifications, "route-table"),
     )
     owned.put(call.db, replace(vpc, route_tables=(*vpc.route_tables, table)))
     return {"RouteTable": _told(vpc, table), "ClientToken": client_token}
@@ -92,7 +100,7 @@ def delete_route_table(call: Call, *, route_table_id: str, dry_run: bool | None 
     "AssociateRouteTable",
     writes=True,
     action="ec2:AssociateRouteTable",
-    resources=owned.arns("route-table", "route_table_id"),
+    resources=owned.touched(("route-table", "route_table_id"), ("subnet", "subnet_id")),
 )
 def associate_route_table(
     call: Call,
@@ -126,9 +134,17 @@ def associate_route_table(
     return _associated(association_id)
 
 
-@operation(
-    "DisassociateRouteTable", writes=True, action="ec2:DisassociateRouteTable", resources=owned.arns("route-table")
-)
+def _parted(call: Call, arguments: Mapping[str, Any]) -> list[str]:
+    """The route table and the subnet of an association; any, where there is none."""
+    for vpc in owned.every(call):
+        for subnet in vpc.subnets:
+            if subnet.association_id == arguments["association_id"]:
+                table = owned.arn(call.registry(), "route-table", str(subnet.route_table_id))
+                return [table, owned.arn(call.registry(), "subnet", subnet.subnet_id)]
+    return [owned.arn(call.registry(), "route-table", "*")]
+
+
+@operation("DisassociateRouteTable", writes=True, action="ec2:DisassociateRouteTable", located=_parted)
 def disassociate_route_table(call: Call, *, association_id: str, dry_run: bool | None = None) -> dict[str, Any]:
     """Let a subnet follow the main route table again."""
     owned.refuse_dry_run(dry_run)

@@ -23,7 +23,12 @@ _EGRESS = [
 """What every group of EC2 lets out; openecr answers requests and opens none, so nothing else is kept."""
 
 
-@operation("CreateSecurityGroup", writes=True, action="ec2:CreateSecurityGroup", resources=owned.arns("security-group"))
+@operation(
+    "CreateSecurityGroup",
+    writes=True,
+    action="ec2:CreateSecurityGroup",
+    resources=owned.touched(("security-group", None), ("vpc", "vpc_id")),
+)
 def create_security_group(
     call: Call,
     *,
@@ -40,7 +45,10 @@ def create_security_group(
     vpc = owned.require(call, vpc_id)
     owned.require_room("security groups", len(vpc.groups))
     group = SecurityGroup(
-        new_id("sg"), group_name, description, tags=owned.tags_of(tag_specifications, "security-group")
+        new_id("sg"),
+        group_name,
+        description,
+        tags=owned.tags_of(call, "CreateSecurityGroup", tag_specifications, "security-group"),
     )
     owned.put(call.db, add_group(vpc, group))
     arn = owned.arn(call.registry(), "security-group", group.group_id)

@@ -16,10 +16,10 @@ from functools import partial
 import structlog
 
 from openecr.blobs.store import BlobStore, ObjectMissing, StoreFailed, id_beside
-from openecr.call import Deployment
 from openecr.db import encrypting, uploads
 from openecr.db.connection import Connection
 from openecr.db.encrypting import PlainBlob
+from openecr.deployment import Deployment
 from openecr.encryption import NO_KEY, DataKey, encrypts, key_arn_of, wrap_under_kms_key, wrap_under_service_key
 from openecr.errors import KmsRefused, StorageFull
 from openecr.names import Digest

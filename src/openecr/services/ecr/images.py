@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from openecr.call import Call, Flow, decision, flow
+from openecr.call import Call, decision, flow
 from openecr.db import images, layers, pull_time_exclusions
 from openecr.db.connection import Connection
 from openecr.db.images import Reference
@@ -38,6 +38,7 @@ from openecr.services.ecr import quotas, storage_classes
 from openecr.services.ecr.mutability_rules import may_move
 from openecr.services.ecr.registry import IDENTICAL_PUSH, SPARSE_MANIFESTS, account_setting
 from openecr.services.ecr.repositories import mutability_filters, require, require_with_key
+from openecr.waist import Flow
 
 MOST_TAGS_PER_IMAGE = 1000
 

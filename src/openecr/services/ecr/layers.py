@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openecr.access import layer_urls
-from openecr.call import Call, Flow, decision, flow, operation
+from openecr.call import Call, decision, flow, operation
 from openecr.db import images, layers, repositories
 from openecr.db.layers import Layer, PulledLayer
 from openecr.db.repositories import Repository
@@ -14,6 +14,7 @@ from openecr.names import DIGEST_FORM, Digest, repository_arn
 from openecr.services.ecr import quotas
 from openecr.services.ecr.registry import BLOB_MOUNTING, account_setting
 from openecr.services.ecr.repositories import require, require_with_key
+from openecr.waist import Flow
 
 _MOST_SOURCES = 20
 

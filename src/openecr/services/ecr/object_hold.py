@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from openecr.call import Deployment
 from openecr.db import holds
+from openecr.deployment import Deployment
 
 _LEASE_US = 600 * 1_000_000
 _RENEW_SECONDS = 60.0

@@ -32,8 +32,9 @@ def get_authorization_token(call: Call, *, registry_ids: list[str] | None = None
     owner = call.caller.owner
     if call.settings.token_follows_session and owner is not None and owner.expires_us is not None:
         expires_us = min(expires_us, owner.expires_us)
-    token = tokens.authorization_token(tokens.issue(call.deployment.keyring, call.caller.access_key_id, expires_us))
     region = call.registry().region
+    password = tokens.issue(call.deployment.keyring, call.caller.access_key_id, expires_us, region)
+    token = tokens.authorization_token(password)
     return {
         "authorizationData": [
             {

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from openecr.blobs.store import BlobDamaged, ObjectMissing
-from openecr.call import Call, Deployment, Flow, decision, flow
+from openecr.call import Call, decision, flow
 from openecr.db import layers, uploads
 from openecr.db.repositories import Repository
 from openecr.db.uploads import Upload
+from openecr.deployment import Deployment
 from openecr.errors import EmptyUpload, InvalidLayer, LayerAlreadyExists, LayerPartTooSmall, UploadBusy, UploadNotFound
 from openecr.names import Digest
 from openecr.services.ecr import quotas
@@ -16,6 +17,7 @@ from openecr.services.ecr.layers import link
 from openecr.services.ecr.repositories import require_with_key
 from openecr.services.ecr.upload_parts import hashers
 from openecr.services.ecr.uploads import DISCARD_AFTER_US, Held, copy_object, own_object, require_upload
+from openecr.waist import Flow
 
 INEXACT = "inexact"
 """An object holds other bytes than were counted: what a broken request left, or another request writes now. It must not

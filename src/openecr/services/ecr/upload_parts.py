@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from openecr.blobs.store import BlobDamaged, ObjectMissing, ObjectWriter
-from openecr.call import Call, Flow, decision, flow
+from openecr.call import Call, decision, flow
 from openecr.db import uploads
 from openecr.db.connection import Connection
 from openecr.db.uploads import Upload
 from openecr.errors import InvalidLayerPart, LayerTooLarge, UploadBusy, UploadNotFound
 from openecr.services.ecr.repositories import require_with_key
 from openecr.services.ecr.uploads import own_object, require_upload
+from openecr.waist import Flow
 
 if TYPE_CHECKING:
     from hashlib import _Hash

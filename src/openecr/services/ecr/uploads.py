@@ -15,13 +15,15 @@ from typing import Any
 
 from openecr.blobs.encrypted import SEGMENT_BYTES
 from openecr.blobs.store import BlobDamaged, ObjectMissing
-from openecr.call import Call, Deployment, Flow, decision, flow
+from openecr.call import Call, decision, flow
 from openecr.db import uploads
 from openecr.db.repositories import Repository
 from openecr.db.uploads import Upload
+from openecr.deployment import Deployment
 from openecr.encryption import NO_KEY, DataKey, encrypts, wrap_under_kms_key, wrap_under_service_key
 from openecr.errors import UploadBusy, UploadNotFound
 from openecr.services.ecr.repositories import require, require_with_key
+from openecr.waist import Flow
 
 PART_SIZE_BYTES = 10 * 1024 * 1024
 """What InitiateLayerUpload advises."""

@@ -121,7 +121,9 @@ def instance_profile(call: Call, arguments: Mapping[str, Any]) -> list[str]:
     """The instance profile that the arguments name."""
     account_id, name = call.registry().account_id, str(arguments["instance_profile_name"])
     found = instance_profiles.find(call.db, account_id, name)
-    return [arn(account_id, f"instance-profile{'/' if found is None else found.path}{name}")]
+    return [
+        arn(account_id, f"instance-profile/{name}" if found is None else f"instance-profile{found.path}{found.name}")
+    ]
 
 
 def anything(_call: Call, _arguments: Mapping[str, Any]) -> list[str]:

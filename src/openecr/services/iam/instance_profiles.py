@@ -11,6 +11,9 @@ from openecr.errors import DeleteConflict, EntityAlreadyExists, LimitExceeded, N
 from openecr.services.iam import arns, documents, finding, pages, quotas, roles, tag_rules
 from openecr.services.iam.declaring import iam_operation
 
+_PASSED = {"iam:passedtoservice": ("ec2.amazonaws.com",)}
+"""Whom a role in an instance profile is passed to."""
+
 
 @iam_operation("CreateInstanceProfile", writes=True, located=arns.new("instance-profile", "instance_profile_name"))
 def create_instance_profile(
@@ -93,7 +96,7 @@ def list_instance_profiles_for_role(
 def add_role_to_instance_profile(call: Call, *, instance_profile_name: str, role_name: str) -> dict[str, Any]:
     """Put a role into an instance profile that has none; the caller must be allowed to pass the role on."""
     profile = require(call, instance_profile_name)
-    call.authorize("iam:PassRole", arns.stored(call, ROLE, role_name))
+    call.authorize("iam:PassRole", arns.stored(call, ROLE, role_name), more=_PASSED)
     role = finding.require_modifiable(call, ROLE, role_name)
     if profile.role_name is not None:
         raise LimitExceeded(message="Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1")

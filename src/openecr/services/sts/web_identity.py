@@ -10,13 +10,15 @@ from typing import Any
 
 from openecr.access import web_identity
 from openecr.access.condition_keys import Asked, Context
+from openecr.access.identity import ANONYMOUS
 from openecr.access.policies.document import PolicyKind, compiled
 from openecr.access.policies.evaluation import AccessRequest, NamedPolicy, PolicySet, Principal, evaluate
 from openecr.access.web_identity import Unverified, WebIdentity
-from openecr.call import Call, Deployment, Flow, Operation, decision, flow, without_permission
+from openecr.call import Call, Operation, decision, flow, without_permission
 from openecr.db import trusted_issuers
 from openecr.db.sessions import AssumableRole
 from openecr.db.trusted_issuers import TrustedIssuer
+from openecr.deployment import Deployment
 from openecr.errors import IdentityTokenInvalid, ValidationFailed, WebIdentityDenied
 from openecr.services.sts import trust
 from openecr.services.sts.issuing import SessionTerms, issue
@@ -24,6 +26,7 @@ from openecr.services.sts.roles import assumed_answer, session_keys
 from openecr.services.sts.session_policies import session_policies
 from openecr.services.sts.session_rules import packed_percent, role_seconds, session_tags
 from openecr.services.sts.trust import SET_SOURCE_IDENTITY, TAG_SESSION
+from openecr.waist import Flow
 
 _ACTION = "sts:AssumeRoleWithWebIdentity"
 
@@ -170,13 +173,16 @@ def _require_trusted(call: Call, role: AssumableRole | None, bearer: Bearer, ses
 
 
 def _trusts(call: Call, role: AssumableRole, bearer: Bearer, session_name: str, action: str) -> bool:
-    """What the role's trust policy says; no other policy weighs on a caller who is nobody here yet."""
+    """What the role's trust policy says; no other policy weighs on a caller who is nobody here yet.
+
+    Nor does whoever signed the request, which nobody needs to: conditions see nothing of a signer.
+    """
     policy = trust.trust_policy(role)
     if policy is None:
         return False
     origin, identity = call.origin, bearer.identity
     asked = Asked(
-        caller=call.caller,
+        caller=ANONYMOUS,
         now_us=call.now_us,
         region=origin.registry.region,
         action=action,

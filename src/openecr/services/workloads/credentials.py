@@ -12,10 +12,11 @@ from typing import Protocol
 
 import orjson
 
-from openecr.call import Call, Decision, Origin, decision, without_permission
+from openecr.call import Call, Decision, decision, without_permission
 from openecr.db import callers, workloads
 from openecr.db.connection import Connection
 from openecr.db.workloads import Workload
+from openecr.origin import Origin
 from openecr.services.sts.issuing import SessionTerms, issue
 from openecr.services.workloads import workload_rules
 from openecr.services.workloads.trust import trusts

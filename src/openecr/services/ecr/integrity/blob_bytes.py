@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 from openecr.blobs import encrypted
 from openecr.blobs.store import BlobStore
-from openecr.call import Deployment
 from openecr.db.integrity import StoredBlob
+from openecr.deployment import Deployment
 from openecr.encryption import PLAIN
 
 

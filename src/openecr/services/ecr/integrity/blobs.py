@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from openecr.blobs.store import BlobDamaged, BlobStore, ObjectMissing, StoreFailed, id_beside
-from openecr.call import Deployment
 from openecr.db import garbage, integrity, layers, uploads
 from openecr.db.connection import Connection
 from openecr.db.integrity import StoredBlob
+from openecr.deployment import Deployment
 from openecr.encryption import DataKey
 from openecr.errors import KmsRefused, StorageFull
 from openecr.names import Digest

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from openecr.blobs.store import ObjectMissing
-from openecr.call import Deployment
 from openecr.db import garbage, integrity, schema, uploads
 from openecr.db.connection import Connection
 from openecr.db.integrity import StoredBlob
+from openecr.deployment import Deployment
 from openecr.services.ecr.integrity import blobs, rows
 from openecr.services.ecr.integrity.blobs import FetchElsewhere
 from openecr.services.ecr.integrity.findings import Finding, Kind

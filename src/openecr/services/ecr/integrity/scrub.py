@@ -9,11 +9,11 @@ from functools import partial
 
 import structlog
 
-from openecr.call import Deployment
 from openecr.db import deployment as facts
 from openecr.db import integrity
 from openecr.db.connection import Connection
 from openecr.db.integrity import StoredBlob
+from openecr.deployment import Deployment
 from openecr.services.ecr.integrity import blobs
 from openecr.services.ecr.integrity.findings import Finding, Kind
 

@@ -1,0 +1,148 @@
+"""What is done beside requests: the schedules, the handler of each kind of job, the audit segments of this machine."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+
+from openecr.blobs.opening import disk_of
+from openecr.deployment import Deployment
+from openecr.events import audit_sealing
+from openecr.events.audit_sealing import Archive
+from openecr.jobs.schedule import Schedule
+from openecr.jobs.worker import Handler, JobWorker
+from openecr.services.ecr import encrypting, garbage, quotas, storage_classes, upkeep
+from openecr.services.ecr.integrity import scrub
+from openecr.services.kms import upkeep as kms_upkeep
+from openecr.services.sts import upkeep as sts_upkeep
+
+log = structlog.get_logger("openecr")
+
+_MINUTE_US = 60 * 1_000_000
+SCHEDULES = (
+    Schedule("expire-uploads", "expire-uploads", 10 * _MINUTE_US),
+    Schedule("collect-garbage", "collect-garbage", 5 * _MINUTE_US),
+    Schedule("measure-quotas", "measure-quotas", _MINUTE_US),
+    Schedule("scrub-layers", "scrub-layers", 10 * _MINUTE_US),
+    Schedule("encrypt-stored", "encrypt-stored", 10 * _MINUTE_US),
+    Schedule("destroy-keys", "destroy-keys", 10 * _MINUTE_US),
+    Schedule("seal-audit", "seal-audit", 5 * _MINUTE_US),
+    Schedule("delete-sessions", "delete-sessions", 10 * _MINUTE_US),
+)
+"""Work that comes back, once per deployment however many job processes there are."""
+
+_SEAL_SECONDS = 60.0
+
+
+class Background:
+    """The work of one job process."""
+
+    def __init__(self, deployment: Deployment, renew_keys: Callable[[], Awaitable[None]]) -> None:
+        """``renew_keys`` reads the table of keys again: work begins with the keys of the moment."""
+        self._deployment = deployment
+        self._renew_keys = renew_keys
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Do owed work until told to stop."""
+        worker = JobWorker(
+            self._deployment.database,
+            {kind: self._with_fresh_keys(perform) for kind, perform in self._handlers().items()},
+            schedules=SCHEDULES,
+        )
+        working = asyncio.create_task(worker.run())
+        sealing = asyncio.create_task(self._seal_audit_forever())
+        await stop.wait()
+        sealing.cancel()
+        worker.stop()
+        await working
+
+    def _handlers(self) -> dict[str, Handler]:
+        """Kind of job → what does it: a new kind is a method and a line."""
+        return {
+            "expire-uploads": self._expire_uploads,
+            "collect-garbage": self._collect_garbage,
+            "measure-quotas": self._measure_quotas,
+            "scrub-layers": self._scrub_layers,
+            "encrypt-stored": self._encrypt_stored,
+            "destroy-keys": self._destroy_keys,
+            "seal-audit": self._seal_audit,
+            "delete-sessions": self._delete_sessions,
+            storage_classes.RESTORE: self._restore_image,
+            storage_classes.FOLLOW: self._follow_storage_class,
+        }
+
+    def _with_fresh_keys(self, perform: Handler) -> Handler:
+        async def performed(args: Mapping[str, Any]) -> None:
+            await self._renew_keys()
+            await perform(args)
+
+        return performed
+
+    async def _expire_uploads(self, _args: Mapping[str, Any]) -> None:
+        await upkeep.expire_uploads(self._deployment.database, self._deployment.settings)
+
+    async def _encrypt_stored(self, _args: Mapping[str, Any]) -> None:
+        done = await encrypting.encrypt_stored(self._deployment)
+        if done != encrypting.Encrypted():
+            log.info("stored layers encrypted", **asdict(done))
+
+    async def _destroy_keys(self, _args: Mapping[str, Any]) -> None:
+        destroyed = await kms_upkeep.destroy_due_keys(self._deployment.database, self._deployment.now_us())
+        if destroyed:
+            log.info("KMS keys destroyed", keys=destroyed)
+
+    async def _delete_sessions(self, _args: Mapping[str, Any]) -> None:
+        deleted = await sts_upkeep.delete_due_sessions(self._deployment.database, self._deployment.now_us())
+        if deleted:
+            log.info("sessions deleted", sessions=deleted)
+
+    async def _restore_image(self, args: Mapping[str, Any]) -> None:
+        await storage_classes.end_restore(self._deployment.database, args, self._deployment.now_us())
+
+    async def _follow_storage_class(self, args: Mapping[str, Any]) -> None:
+        await storage_classes.follow(self._deployment.database, args, self._deployment.now_us())
+
+    async def _collect_garbage(self, _args: Mapping[str, Any]) -> None:
+        deployment = self._deployment
+        disk = disk_of(deployment.settings)
+        collected = await garbage.collect(deployment.database, deployment.blobs, deployment.settings, disk)
+        if collected != garbage.Collected():
+            log.info("garbage collected", **asdict(collected))
+
+    async def _scrub_layers(self, _args: Mapping[str, Any]) -> None:
+        if self._deployment.settings.scrub_days:
+            scrubbed = await scrub.scrub(self._deployment)
+            if scrubbed.ended_pass or scrubbed.damaged:
+                log.info("layers scrubbed", **asdict(scrubbed))
+
+    async def _seal_audit(self, _args: Mapping[str, Any]) -> None:
+        archive = archive_of(self._deployment)
+        await audit_sealing.seal_writes(archive)
+        await audit_sealing.prune(archive)
+
+    async def _measure_quotas(self, _args: Mapping[str, Any]) -> None:
+        await quotas.measure_all(self._deployment.database)
+
+    async def _seal_audit_forever(self) -> None:
+        while True:
+            await self._renew_keys()
+            await seal_audit_files(self._deployment)
+            await asyncio.sleep(_SEAL_SECONDS)
+
+
+async def seal_audit_files(deployment: Deployment, seconds: float | None = None) -> None:
+    """Bring this machine's audit segments to where every server reads them: no other machine has them."""
+    try:
+        async with asyncio.timeout(seconds):
+            await audit_sealing.seal_files(archive_of(deployment))
+    except Exception:
+        log.exception("audit segments are not sealed; they stay on this machine until they are")
+
+
+def archive_of(deployment: Deployment) -> Archive:
+    """Where the deployment's sealed audit segments are."""
+    return Archive(
+        deployment.settings, deployment.database, deployment.blobs, deployment.keyring, deployment.new_object_id
+    )
