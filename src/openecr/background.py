@@ -103,6 +103,12 @@ class Background:
         if deleted:
             log.info("sessions deleted", sessions=deleted)
 
+    async def _restore_image(self, args: Mapping[str, Any]) -> None:
+        await storage_classes.end_restore(self._deployment.database, args, self._deployment.now_us())
+
+    async def _follow_storage_class(self, args: Mapping[str, Any]) -> None:
+        await storage_classes.follow(self._deployment.database, args, self._deployment.now_us())
+
     async def _collect_garbage(self, _args: Mapping[str, Any]) -> None:
         deployment = self._deployment
         disk = disk_of(deployment.settings)

@@ -92,6 +92,17 @@ def test_an_index_and_its_members_come_in_any_order(registry: Registry) -> None:
     assert (set(done.archived), done.refused) == ({registry.keys["tagged"], registry.keys["index"]}, {})
 
 
+def test_a_member_that_was_tagged_once_stays(registry: Registry) -> None:
+    registry.add("never")
+    registry.add("once", tag="t")
+    images.delete_tag(registry.db, registry.repository.key, "t")
+    registry.add("index", members=["never", "once"])
+
+    registry.archive("index")
+
+    assert registry.statuses() == {"never": "ARCHIVED", "once": "ACTIVE", "index": "ARCHIVED"}
+
+
 def test_members_of_active_indexes_are_refused_with_their_indexes(registry: Registry) -> None:
     registry.add("member")
     registry.add("index", members=["member", "member"])

@@ -53,8 +53,3 @@ def members(db: Connection, image_key: int) -> list[Image]:
         key=image_key,
     )
     return [Image(*row) for row in rows]
-
-
-def is_tagged(db: Connection, image_key: int) -> bool:
-    """Whether an image has a tag."""
-    return db.row("SELECT 1 FROM tag WHERE image_key = :key LIMIT 1", key=image_key) is not None

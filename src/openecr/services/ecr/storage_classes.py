@@ -1,6 +1,6 @@
 """Storage classes: images go to the archive and come back, and what belongs to them comes along.
 
-    archive      ACTIVE → ARCHIVED at once, with the members of an index that have no tag and no other active index
+    archive      ACTIVE → ARCHIVED at once, with the members of an index that never had a tag, and no other active index
     restore      ARCHIVED → ACTIVATING, and ACTIVE ``archive_restore_seconds`` later, with its archived members
     push again   → ACTIVE at once
     referrers    follow their subject by a job, in batches
@@ -81,8 +81,8 @@ def _archive_whole(db: Connection, repository: Repository, image_key: int, now_u
 
 
 def _is_part_of_others(db: Connection, member: Image) -> bool:
-    """Whether a member of archived indexes has no use of its own: no tag, and no active index that names it."""
-    return member.status == ACTIVE and not rows.is_tagged(db, member.key) and not rows.active_parents(db, member.key, 1)
+    """Whether a member of archived indexes has no use of its own: it never had a tag, and no active index names it."""
+    return member.status == ACTIVE and not member.ever_tagged and not rows.active_parents(db, member.key, 1)
 
 
 def restore(db: Connection, repository: Repository, image: Image, *, delay_us: int) -> None:
