@@ -130,12 +130,6 @@ class Background:
     async def _measure_quotas(self, _args: Mapping[str, Any]) -> None:
         await quotas.measure_all(self._deployment.database)
 
-    async def _restore_image(self, args: Mapping[str, Any]) -> None:
-        await storage_classes.end_restore(self._deployment.database, args, self._deployment.now_us())
-
-    async def _follow_storage_class(self, args: Mapping[str, Any]) -> None:
-        await storage_classes.follow(self._deployment.database, args, self._deployment.now_us())
-
     async def _owe_lifecycle(self, _args: Mapping[str, Any]) -> None:
         await expiry.owe_all(self._deployment.database)
 
