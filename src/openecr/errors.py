@@ -312,6 +312,45 @@ class RepositoryPolicyNotFound(RegistryError):
     )
 
 
+class LifecyclePolicyInvalid(InvalidParameter):
+    """The text of a lifecycle policy, refused as ECR's JSON schema refuses it; the cause brings the closing quote."""
+
+    template = (
+        "Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: "
+        "'Lifecycle policy validation failure: {why}"
+    )
+
+
+class LifecyclePolicyNotFound(RegistryError):
+    """The repository has no lifecycle policy [moto]."""
+
+    code = "LifecyclePolicyNotFoundException"
+    template = (
+        "Lifecycle policy does not exist for the repository with name '{repository}' "
+        "in the registry with id '{registry_id}'"
+    )
+
+
+class LifecyclePolicyPreviewNotFound(RegistryError):
+    """No preview of the repository was started; ECR's own text is not documented."""
+
+    code = "LifecyclePolicyPreviewNotFoundException"
+    template = (
+        "Lifecycle policy preview does not exist for the repository with name '{repository}' "
+        "in the registry with id '{registry_id}'"
+    )
+
+
+class LifecyclePolicyPreviewInProgress(RegistryError):
+    """A preview of the repository is being made; the end of the text is the model's."""
+
+    code = "LifecyclePolicyPreviewInProgressException"
+    template = (
+        "The previous lifecycle policy preview request for the repository with name '{repository}' "
+        "in the registry with id '{registry_id}' has not completed. Wait and try again."
+    )
+
+
 class RegistryPolicyNotFound(RegistryError):
     """The registry has no policy."""
 

@@ -96,6 +96,10 @@ class Settings:
     """How long a layer that a client was told of stays, though no image names it yet."""
     trash_days: int = 7
     """How long what was deleted can be taken back; 0 leaves it to the next collection."""
+    lifecycle_delay: int = 3600
+    """How long after a lifecycle policy is put it runs first, in seconds: time for a preview, or a second thought."""
+    lifecycle_brake_percent: int = 0
+    """A run of a lifecycle policy that would delete more than this share of a repository's images stops; 0 lets all."""
     scrub_days: int = 30
     """Every layer is read again, and compared with its digests, within this many days; 0 leaves that to ``fsck``."""
     disk_reserve_bytes: int | None = None
@@ -162,6 +166,10 @@ class Settings:
             raise SettingsError(f"encryption is on or storage, not '{self.encryption}'")
         if self.trash_days < 0:
             raise SettingsError("trash_days is a number of days, 0 for none")
+        if self.lifecycle_delay < 0:
+            raise SettingsError("lifecycle_delay is a number of seconds, 0 for none")
+        if not 0 <= self.lifecycle_brake_percent <= 100:
+            raise SettingsError("lifecycle_brake_percent is from 0, which stops nothing, to 100")
         if self.scrub_days < 0:
             raise SettingsError("scrub_days is a number of days, 0 for no scrub")
         if self.audit_days < 1:

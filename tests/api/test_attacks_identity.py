@@ -11,10 +11,15 @@ from tests.api.test_iam_rights import Person, is_denied
 from tests.api.test_iam_rights import person as person
 from tests.identities import client, make_role, make_user, registry_password, statement, trusts
 from tests.identities import policy as statements
+from tests.places import ON_DATABASES
 from tests.registry_client import RegistryClient, digest_of
-from tests.running import Server
+from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_DATABASES
 
 PULL = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability")
+READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
+NOTHING_OF_ECR = "arn:aws:iam::aws:policy/AmazonElasticContainerRegistryPublicFullAccess"
 ALL = "arn:aws:iam::aws:policy/AdministratorAccess"
 DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
@@ -98,6 +103,30 @@ class TestPrivilegeEscalation:
             assert is_denied(mine.get_instance_profile, InstanceProfileName=name)
             assert is_denied(mine.delete_instance_profile, InstanceProfileName=name)
         assert iam.get_instance_profile(InstanceProfileName=profile)["InstanceProfile"]["Roles"] == []
+
+    def test_an_arn_with_another_path_is_no_way_to_what_somebody_may(self, person: Person, iam: Any, name: str) -> None:
+        """Simulations once found a user by the name in an ARN, whatever its path and case."""
+        iam.create_user(UserName=f"{name}-boss", Path="/bosses/")
+        boss = f"arn:aws:iam::{ACCOUNT}:user/bosses/{name}-boss"
+        iam.put_user_policy(
+            UserName=person.name,
+            PolicyName="rights",
+            PolicyDocument=statements(
+                allowed("iam:*"), denial("iam:*", resource=f"arn:aws:iam::{ACCOUNT}:user/bosses/*")
+            ),
+        )
+        mine = person.client("iam")
+        for arn, code in (
+            (boss, "AccessDenied"),
+            (boss.replace("/bosses/", "/"), "NoSuchEntity"),
+            (boss.replace("/bosses/", "/Bosses/"), "NoSuchEntity"),
+            (boss.replace("/bosses/", "/x/y/"), "NoSuchEntity"),
+            (boss.replace(ACCOUNT, OTHER_ACCOUNT), "AccessDenied"),
+        ):
+            asked = {"PolicySourceArn": arn, "ActionNames": ["ecr:PutImage"]}
+            assert refusal_of(mine.simulate_principal_policy, **asked)[1] == code, arn
+            assert refusal_of(mine.get_context_keys_for_principal_policy, PolicySourceArn=arn)[1] == code
+        assert refusal_of(mine.get_user, UserName=f"{name}-BOSS")[1] == "AccessDenied"
 
     def test_a_role_may_be_passed_to_the_services_that_the_policy_names(self, person: Person, iam: Any) -> None:
         profile, role = f"i-{person.name}", f"r-{person.name}"
@@ -306,6 +335,13 @@ class TestStaleness:
             (iam.remove_user_from_group, {**user, "GroupName": group}, False),
             (iam.add_user_to_group, {**user, "GroupName": group}, True),
             (iam.delete_group_policy, {"GroupName": group, "PolicyName": "x"}, False),
+            # A policy that weighs as a boundary alone.
+            (iam.put_user_policy, {**user, "PolicyName": "all", "PolicyDocument": policy("*")}, True),
+            (iam.set_default_policy_version, {"PolicyArn": owned, "VersionId": "v2"}, False),
+            (iam.create_policy_version, {"PolicyArn": owned, "PolicyDocument": pulls, "SetAsDefault": True}, True),
+            (iam.put_user_permissions_boundary, {**user, "PermissionsBoundary": READ_ONLY}, True),
+            (iam.put_user_permissions_boundary, {**user, "PermissionsBoundary": NOTHING_OF_ECR}, False),
+            (iam.delete_user_permissions_boundary, user, True),
         ]
         assert not may()
         for number, (change, arguments, expected) in enumerate(steps):

@@ -129,17 +129,18 @@ class TestSignatures:
         first = {"Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15"}
         bearer = urllib.parse.urlencode(first | {"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/x"})
         who = urllib.parse.urlencode(WHO)
-        for url, body in (
-            (f"{server.url}/", f"{who}&{bearer}"),
-            (f"{server.url}/", f"{bearer}&{who}"),
-            (f"{server.url}/?{who}", bearer),
-            (f"{server.url}/?{bearer}", who),
-            (f"{server.url}/?{bearer}", ""),
+        missing = "<Code>MissingAuthenticationToken</Code>"
+        for url, body, code in (
+            (f"{server.url}/", f"{who}&{bearer}", missing),
+            # The first name counts, and that operation lacks its members.
+            (f"{server.url}/", f"{bearer}&{who}", "<Code>ValidationError</Code>"),
+            (f"{server.url}/?{who}", bearer, missing),
+            (f"{server.url}/?{bearer}", who, missing),
+            (f"{server.url}/?{bearer}", "", missing),
         ):
             status, told = sent(url, body, {"Content-Type": FORM})
-            assert status in (400, 403), (url, body)
+            assert (status in (400, 403), code in told) == (True, True), (url, body)
             assert "<GetCallerIdentityResult>" not in told
-            assert "Credentials>" not in told
 
     def test_a_token_of_another_session_or_none_opens_no_session(self, server: Server, name: str) -> None:
         role = make_role(server, name, trust=trust(OWN_ACCOUNT), allowed=policy("ecr:*"))
@@ -174,20 +175,24 @@ class TestConfusedDeputy:
         assert sts.assume_role(RoleArn=role, RoleSessionName="any", ExternalId="Customer-1")["Credentials"]
 
     def test_a_role_is_named_exactly(self, server: Server, person: Person, name: str) -> None:
-        """A role's ARN in another case or without its path is not that role: a caller's policy speaks of ARNs."""
+        """A role's ARN in another case or without its path is not that role: policies speak of ARNs, and a denial of
+        the one holds however it is spelled."""
         role = make_role(server, name, trust=trust(OWN_ACCOUNT), path="/guarded/")
-        server.client("iam").put_user_policy(
-            UserName=person.name,
-            PolicyName="rights",
-            PolicyDocument=statements(allowed("sts:AssumeRole"), denial("sts:AssumeRole", resource=role)),
-        )
-        sts = person.client("sts")
-        for spelled in (
-            role,
+        spelled = [
             role.replace("/guarded/", "/"),
             role.replace("/guarded/", "/Guarded/"),
             role.replace(name, name.upper()),
             role.replace("/guarded/", "/guarded/../guarded/"),
             role.replace("arn:aws:", "arn:aws-cn:"),
+        ]
+        iam, sts = server.client("iam"), person.client("sts")
+        for rights in (
+            statements(allowed("sts:AssumeRole"), denial("sts:AssumeRole", resource=role)),
+            statements(allowed("sts:AssumeRole")),
         ):
-            assert refusal_of(sts.assume_role, RoleArn=spelled, RoleSessionName="any")[1] == "AccessDenied", spelled
+            iam.put_user_policy(UserName=person.name, PolicyName="rights", PolicyDocument=rights)
+            for arn in spelled:
+                assert refusal_of(sts.assume_role, RoleArn=arn, RoleSessionName="any")[1] == "AccessDenied", arn
+        assert sts.assume_role(RoleArn=role, RoleSessionName="any")["Credentials"]
+        iam.delete_user_policy(UserName=person.name, PolicyName="rights")
+        assert refusal_of(sts.assume_role, RoleArn=role, RoleSessionName="any")[1] == "AccessDenied"

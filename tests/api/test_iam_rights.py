@@ -17,6 +17,8 @@ from tests.running import Server
 
 pytestmark = ON_DATABASES
 
+pytestmark = ON_DATABASES
+
 READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
 POWER_USER = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPowerUser"
 
@@ -254,7 +256,8 @@ def test_tags_of_a_new_user_need_the_right_to_tag(person: Person) -> None:
 
 def test_the_organization_of_an_account_is_known_at_once(server: Server, person: Person, repository: str) -> None:
     organization = "o-abc1234567"
-    person.may("ecr:DescribeRepositories", Condition={"StringEquals": {"aws:PrincipalOrgID": organization}})
+    both = {"aws:PrincipalOrgID": organization, "aws:ResourceOrgID": organization}
+    person.may("ecr:DescribeRepositories", Condition={"StringEquals": both})
     ecr = person.client("ecr")
     assert is_denied(ecr.describe_repositories)
 

@@ -11,7 +11,7 @@ import pytest
 from tests.postgres import Cluster
 from tests.rows import REGISTRY, make_repository
 
-from openecr.db import identities, identity_policies, images, layers
+from openecr.db import identities, identity_policies, images, layers, registries
 from openecr.db.connection import Connection
 from openecr.db.engines import open_database
 from openecr.db.migrations import migrate_postgres
@@ -24,7 +24,8 @@ from openecr.origin import OCI, Origin
 from openecr.processes.prepare import create_account
 from openecr.services.ecr.image_listing import list_tags
 from openecr.services.ecr.images import pull_image
-from openecr.services.ecr.layers import locate_layer
+from openecr.services.ecr.layers import locate_layer, mount_layer
+from openecr.services.ecr.registry import BLOB_MOUNTING
 from openecr.settings import Settings
 from openecr.waist import Waist
 
@@ -166,6 +167,50 @@ def test_a_denial_asks_as_often_for_a_repository_that_is_there_as_for_one_that_i
     asyncio.run(_play(settings, scenario))
 
 
+def test_a_mount_asks_as_often_for_a_source_that_is_there_and_unreadable_as_for_one_that_is_not(
+    postgres: Cluster, tmp_path: Path, trips: list[str]
+) -> None:
+    settings = Settings(data_dir=tmp_path, database=postgres.create_database(migrate_postgres))
+
+    def add_pusher(db: Connection) -> str:
+        target = make_repository(db, "target")
+        registries.put_setting(db, target.registry_key, BLOB_MOUNTING, "ENABLED")
+        account = db.row("SELECT id FROM account")
+        assert account is not None
+        key = identities.insert(db, account[0], kind="user", name="x", unique_id="AIDAX", version="1", now_us=1)
+        assert key is not None
+        identity_policies.put_inline(db, key, "x", TARGET_ALONE)
+        identities.insert_access_key(db, key, access_key_id="AKIAX", sealed_secret=b"x", now_us=1)
+        return "AKIAX"
+
+    async def scenario(waist: Waist, origin: Origin) -> None:
+        key_id = await waist.deployment.database.write(add_pusher)
+
+        async def counted(source: str) -> int:
+            before = len(trips)
+            mounted = await waist.run(
+                mount_layer,
+                replace(origin, access_key_id=key_id),
+                repository_name="target",
+                source_name=source,
+                digest=LAYER,
+            )
+            assert mounted is False
+            return len(trips) - before
+
+        await waist.run(locate_layer, origin, repository_name="app", digest=LAYER)
+        await counted("app")
+        # A write keeps nothing, so what the owner's pulls keep is asked for once more.
+        await waist.run(pull_image, origin, repository_name="app", reference=DIGEST, accepted=frozenset(), counts=False)
+        assert [await counted("app") for _ in range(3)] == [await counted("apx") for _ in range(3)]
+
+    asyncio.run(_play(settings, scenario))
+
+
+TARGET_ALONE = (
+    '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "ecr:*",'
+    f' "Resource": "arn:aws:ecr:{REGISTRY.region}:{REGISTRY.account_id}:repository/target"}}}}'
+)
 BY_TAG = (
     '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*",'
     ' "Condition": {"StringEquals": {"aws:ResourceTag/open": "yes"}}}}'

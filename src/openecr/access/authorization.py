@@ -23,7 +23,7 @@ from openecr.access.policies.evaluation import (
     Verdict,
     evaluate,
 )
-from openecr.db import callers, identity_tags, resource_policies
+from openecr.db import accounts, callers, identity_tags, resource_policies
 from openecr.db.connection import Connection
 from openecr.names import RegistryName, parse_repository_arn
 
@@ -173,6 +173,7 @@ class Authorizer:
             arguments=question.arguments,
             principal_tags=dict if owner is None else lambda: callers.tags_of(db, owner.principal_key),
             resource_tags=lambda: _tags_of(db, question.resource, resource),
+            resource_organization=lambda: _organization_of(db, account_id),
             more=question.more,
         )
         return AccessRequest(
@@ -259,3 +260,8 @@ def _account_of(resource: str) -> str:
     """The account in an ARN; empty for ``*``, and for AWS's own policies, which every account has."""
     parts = resource.split(":", 5)
     return parts[4] if len(parts) == 6 and parts[4] != "aws" else ""
+
+
+def _organization_of(db: Connection, account_id: str) -> str | None:
+    found = accounts.find(db, account_id)
+    return None if found is None else found.organization_id

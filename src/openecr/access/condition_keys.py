@@ -39,6 +39,8 @@ class Asked:
     """The caller's own tags; asked only where a policy reads them."""
     resource_tags: Tags = dict
     """The tags of the resource; asked only where a policy reads them."""
+    resource_organization: Callable[[], str | None] = lambda: None
+    """The organization of the resource's account; asked only where a policy reads it."""
     more: Mapping[str, Values] = field(default_factory=dict)
     """Keys in lower case that one operation alone has (``sts:externalid``)."""
 
@@ -139,6 +141,7 @@ KEYS: Mapping[str, Callable[[Asked], Values | None]] = {
     "aws:epochtime": lambda asked: (str(asked.now_us // 1_000_000),),
     "aws:requestedregion": lambda asked: _said(asked.region),
     "aws:resourceaccount": lambda asked: _said(asked.resource_account_id),
+    "aws:resourceorgid": lambda asked: _said(asked.resource_organization()),
     "aws:viaawsservice": lambda _asked: _flag(False),
     "aws:tagkeys": _tag_keys,
     "ecr:accountsetting": lambda asked: (

@@ -317,6 +317,12 @@ def tags_of(db: Connection, image_key: int) -> list[str]:
     return [row[0] for row in db.rows("SELECT name FROM tag WHERE image_key = :key ORDER BY name", key=image_key)]
 
 
+def tags_with_moves(db: Connection, image_key: int) -> list[tuple[str, int]]:
+    """(tag, when it was pointed there last) of an image, by name."""
+    rows = db.rows("SELECT name, moved_us FROM tag WHERE image_key = :key ORDER BY name", key=image_key)
+    return [(row[0], row[1]) for row in rows]
+
+
 def count_tags(db: Connection, image_key: int) -> int:
     """How many tags an image has."""
     found = db.row("SELECT COUNT(*) FROM tag WHERE image_key = :key", key=image_key)

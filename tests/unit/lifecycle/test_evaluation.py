@@ -239,6 +239,15 @@ def test_what_refers_to_an_image_goes_with_it_and_is_not_judged_itself() -> None
     assert expired(rules, replace(subject, pushed_us=NOW_US), other, signature, attested, orphan) == ""
 
 
+def test_what_refers_to_an_image_stays_while_an_index_names_it() -> None:
+    rules = rules_of(rule(1, "untagged", "sinceImagePushed", 3))
+    old, young = image("A", 9), image("B", 1)
+    signature = image("C", 9, subject=old.key, is_referrer=True, parents=(young.key,), was_tagged=False)
+
+    assert expired(rules, old, young, signature) == "A"
+    assert expired(rules, old, replace(young, pushed_us=old.pushed_us), signature) == "ABC"
+
+
 def test_a_verdict_says_who_claims_the_image_where_it_stands_and_when_it_goes() -> None:
     rules = rules_of(keep(1, 10, "v*"), rule(10, "any", "sinceImagePushed", 30))
 
@@ -286,7 +295,7 @@ def repositories(draw: st.DrawFn) -> list[Image]:
     for key in range(draw(st.integers(0, 9))):
         before = [other.key for other in images]
         parents = tuple(draw(st.lists(st.sampled_from(before), max_size=2, unique=True))) if before else ()
-        subject = draw(st.sampled_from([None, *before])) if before and not parents else None
+        subject = draw(st.sampled_from([None, *before])) if before else None
         tags = draw(TAGS)
         images.append(
             Image(

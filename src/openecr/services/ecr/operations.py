@@ -17,6 +17,8 @@ from openecr.services.ecr import (
     upload_parts,
     uploads,
 )
+from openecr.services.ecr.lifecycle import policies as lifecycle_policies
+from openecr.services.ecr.lifecycle import previews as lifecycle_previews
 
 OPERATIONS: dict[str, Operation] = {
     operation.name: operation
@@ -29,6 +31,11 @@ OPERATIONS: dict[str, Operation] = {
         images.put_image,
         layers.batch_check_layer_availability,
         layers.get_download_url_for_layer,
+        lifecycle_policies.delete_lifecycle_policy,
+        lifecycle_policies.get_lifecycle_policy,
+        lifecycle_policies.put_lifecycle_policy,
+        lifecycle_previews.get_lifecycle_policy_preview,
+        lifecycle_previews.start_lifecycle_policy_preview,
         pull_time_exclusions.deregister_pull_time_update_exclusion,
         pull_time_exclusions.list_pull_time_update_exclusions,
         pull_time_exclusions.register_pull_time_update_exclusion,

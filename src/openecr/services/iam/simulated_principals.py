@@ -11,7 +11,7 @@ from openecr.access.policies.evaluation import NamedPolicy, Principal
 from openecr.call import Call
 from openecr.db import accounts, callers
 from openecr.db.identities import GROUP, ROLE, USER, Identity
-from openecr.errors import InvalidInput
+from openecr.errors import InvalidInput, NoSuchEntity
 from openecr.services.iam import arns, finding, policy_names
 
 _SOURCE = re.compile(r"arn:aws:iam::([0-9]{12}):(user|group|role)(/(?:[!-~]+/)?)([\w+=,.@-]+)", re.ASCII)
@@ -77,7 +77,8 @@ def named(caller_arn: str | None, account_id: str) -> Principal:
 
 
 def stored(call: Call, source_arn: str, exclusions: list[dict[str, Any]]) -> Simulated:
-    """The user, group or role of an ARN with its policies, without those that are excluded.
+    """The user, group or role of exactly this ARN, for the caller may ask about no other, with its policies but for
+    those that are excluded.
 
     Raises:
         InvalidInput, NoSuchEntity: the text is no such ARN, or names nobody.
@@ -86,6 +87,8 @@ def stored(call: Call, source_arn: str, exclusions: list[dict[str, Any]]) -> Sim
     if parts is None:
         raise InvalidInput(message=f"PolicySourceArn {source_arn} is not the ARN of a user, group or role")
     identity = finding.require(call, parts[2], parts[4])
+    if arns.identity_arn(call.registry().account_id, identity) != source_arn:
+        raise NoSuchEntity(message=f"The {parts[2]} with name {parts[4]} cannot be found.")
     excluded = {_excluded(one) for one in exclusions}
     sources = Sources()
     found: dict[str, list[NamedPolicy]] = {"identity": [], "boundary": []}

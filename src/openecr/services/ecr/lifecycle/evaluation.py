@@ -6,7 +6,7 @@ Source: ECR user guide, "Lifecycle policy evaluation rules"; behaviour reference
     the rule of the highest priority whose pool it is in claims it: no other rule acts on it
     an image that a live index names is protected until the index goes; what was pushed as a member of indexes and never
     had a tag is in no pool, and goes with the last index that names it
-    what has a subject goes with its subject
+    what has a subject goes with its subject, once no index that stays names it
 """
 
 from bisect import bisect_left
@@ -179,6 +179,17 @@ def _is_member(image: Image) -> bool:
     return bool(image.parents) and not image.was_tagged
 
 
+def covers(pattern: str, other: str) -> bool:
+    """Whether every tag that matches another pattern matches this one.
+
+    It does where it matches the other as a text, whose wildcards only wildcards take: no tag has a ``*``.
+    """
+    first, *parts = pattern.split("*")
+    if not parts:
+        return other == first
+    return other.startswith(first) and _goes_on(other, len(first), parts)
+
+
 def _matching(pattern: str, tags: Sequence[tuple[str, int]]) -> Iterable[int]:
     """The ranks of the images that have a tag which matches a whole pattern; ``*`` is any number of characters."""
     first, *parts = pattern.split("*")
@@ -239,10 +250,10 @@ class _Fates:
             waiting.pop()
 
     def _fate(self, image: Image) -> Verdict:
+        parents = [self._known[key] for key in image.parents if key in self._known]
         if image.is_referrer:
             subject = None if image.subject is None else self._known.get(image.subject)
-            return self._along(image, Why.REFERRER, [subject] if subject is not None else [])
-        parents = [self._known[key] for key in image.parents if key in self._known]
+            return self._along(image, Why.REFERRER, [subject, *parents] if subject is not None else [])
         if _is_member(image):
             return self._along(image, Why.MEMBER, parents)
         claim = self._claims.get(image.key)
