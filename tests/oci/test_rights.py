@@ -25,12 +25,15 @@ TAGGED: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 OF_THE_REGISTRY: tuple[tuple[str, dict[str, Any]], ...] = (
     ("delete_registry_policy", {}),
+    ("deregister_pull_time_update_exclusion", {"principalArn": f"arn:aws:iam::{DEFAULT_ACCOUNT}:role/absent"}),
     ("describe_registry", {}),
     ("get_account_setting", {"name": "BLOB_MOUNTING"}),
     ("get_authorization_token", {}),
     ("get_registry_policy", {}),
+    ("list_pull_time_update_exclusions", {}),
     ("put_account_setting", {"name": "BLOB_MOUNTING", "value": "no such value"}),
     ("put_registry_policy", {"policyText": "{}"}),
+    ("register_pull_time_update_exclusion", {"principalArn": f"arn:aws:iam::{DEFAULT_ACCOUNT}:role/never-used"}),
 )
 OTHER_ACTIONS = {"ListImageReferrers": "BatchGetImage"}
 WHOLE = Route("POST", f"/v2/{{name}}/blobs/uploads/?digest={digest_of(b'x')}", "InitiateLayerUpload", b"x")
