@@ -114,6 +114,8 @@ class SeaweedFS:
             f"-ip={self.host}",
             f"-ip.bind={self.host}",
             "-master.telemetry=false",
+            "-master.electionTimeout=1s",
+            "-master.heartbeatInterval=200ms",
             "-master.volumeSizeLimitMB=1024",
             "-volume.max=10000",
             "-volume.preStopSeconds=1",

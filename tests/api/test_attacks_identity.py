@@ -11,8 +11,11 @@ from tests.api.test_iam_rights import Person, is_denied
 from tests.api.test_iam_rights import person as person
 from tests.identities import client, make_role, make_user, registry_password, statement, trusts
 from tests.identities import policy as statements
+from tests.places import ON_DATABASES
 from tests.registry_client import RegistryClient, digest_of
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_DATABASES
 
 PULL = ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability")
 READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"

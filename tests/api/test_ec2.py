@@ -19,6 +19,8 @@ from tests.running import OTHER_ACCOUNT, Server
 
 pytestmark = ON_DATABASES
 
+pytestmark = ON_DATABASES
+
 ALLOW_ALL = {"Action": "*", "Effect": "Allow", "Principal": "*", "Resource": "*"}
 _NUMBERS = itertools.count(1)
 

@@ -8,8 +8,11 @@ import pytest
 from botocore.config import Config
 
 from tests.api.support import refusal_of
+from tests.places import ON_DATABASES
 from tests.running import Server
 from tests.waiting import wait_until
+
+pytestmark = ON_DATABASES
 
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 

@@ -6,7 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 from tests.api.support import ACCOUNT, OWN_ACCOUNT, policy, refusal_of, trust
+from tests.places import ON_DATABASES
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_DATABASES
 
 TRUST = trust(OWN_ACCOUNT)
 READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"

@@ -7,7 +7,10 @@ from uuid import uuid4
 import pytest
 
 from tests.api.support import ACCOUNT, OWN_ACCOUNT, policy, refusal_of, trust
+from tests.places import ON_DATABASES
 from tests.running import OTHER_ACCOUNT, Server
+
+pytestmark = ON_DATABASES
 
 READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
 PULL = policy(["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"])

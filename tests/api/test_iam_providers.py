@@ -6,6 +6,9 @@ from uuid import uuid4
 import pytest
 
 from tests.api.support import ACCOUNT, OWN_ACCOUNT, members_of, refusal_of, trust
+from tests.places import ON_DATABASES
+
+pytestmark = ON_DATABASES
 
 PRINT = "a" * 40
 

@@ -18,6 +18,8 @@ from tests.waiting import wait_until
 
 pytestmark = ON_DATABASES
 
+pytestmark = ON_DATABASES
+
 ROUNDS = 3
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 

@@ -17,6 +17,8 @@ from tests.running import Server
 
 pytestmark = ON_DATABASES
 
+pytestmark = ON_DATABASES
+
 READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
 POWER_USER = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPowerUser"
 

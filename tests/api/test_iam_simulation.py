@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from tests.api.support import ACCOUNT, arn_of, policy, refusal_of
+from tests.places import ON_DATABASES
 from tests.running import OTHER_ACCOUNT
+
+pytestmark = ON_DATABASES
 
 READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"
 PULL, DELETE = "ecr:BatchGetImage", "ecr:DeleteRepository"

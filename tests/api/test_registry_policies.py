@@ -12,6 +12,8 @@ from tests.running import OTHER_ACCOUNT, Server
 
 pytestmark = ON_DATABASES
 
+pytestmark = ON_DATABASES
+
 OWN = f"arn:aws:ecr:*:{ACCOUNT}:repository/*"
 MISSING = ("RegistryPolicyNotFoundException", f"Registry policy does not exist in the registry with id '{ACCOUNT}'")
 OTHER_ROOT = {"AWS": f"arn:aws:iam::{OTHER_ACCOUNT}:root"}

@@ -14,6 +14,8 @@ from tests.running import OTHER_ACCOUNT, Server
 
 pytestmark = ON_DATABASES
 
+pytestmark = ON_DATABASES
+
 PULL = ["ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage", "ecr:BatchCheckLayerAvailability"]
 
 

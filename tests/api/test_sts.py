@@ -32,6 +32,8 @@ from tests.running import OTHER_ACCOUNT, Server
 
 pytestmark = ON_DATABASES
 
+pytestmark = ON_DATABASES
+
 ADMINISTRATOR = f"arn:aws:iam::{ACCOUNT}:user/administrator"
 OTHER_ADMINISTRATOR = f"arn:aws:iam::{OTHER_ACCOUNT}:user/administrator"
 EVERYTHING = policy(statement("*", Resource="*"))

@@ -13,8 +13,11 @@ from openecr.names import RegistryName
 from openecr.services.ec2 import declaring, owned
 from openecr.services.ec2.declaring import Declaration
 from tests.api.support import ACCOUNT, push
+from tests.places import ON_AN_OBJECT_STORE_TOO
 from tests.registry_client import RegistryClient, digest_of
 from tests.running import Server
+
+pytestmark = ON_AN_OBJECT_STORE_TOO
 
 INSIDE, ELSEWHERE, OUTSIDE = "127.77.1.5", "127.77.2.5", "127.78.0.1"
 VPC_ID, SUBNET, OTHER_SUBNET, GROUP = "vpc-77777777", "subnet-77777771", "subnet-77777772", "sg-77777777"

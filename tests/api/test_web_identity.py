@@ -16,8 +16,11 @@ from tests.api.support import ACCOUNT, push
 from tests.api.test_sts import PULL, refusal
 from tests.identities import client, make_role, policy, registry_password, set_trust, statement, trust_issuer, trusts
 from tests.identity_provider import AUDIENCE, SUBJECT, Issuer, jwk, key_set, rsa_key, running_issuer
+from tests.places import ON_DATABASES
 from tests.registry_client import RegistryClient, digest_of
 from tests.running import OTHER_ACCOUNT, Server, running
+
+pytestmark = ON_DATABASES
 
 ACTION = "sts:AssumeRoleWithWebIdentity"
 NOT_TRUSTED = (403, "AccessDenied", f"Not authorized to perform {ACTION}")

@@ -3,10 +3,11 @@ again."""
 
 import asyncio
 import json
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,29 @@ from tests.waiting import wait_until
 REPOSITORY = "faults/moved"
 
 
-def filled(folder: Path, *flags: str, images: int = 12, large: bytes = b"shared") -> tuple[dict[str, bytes], str]:
-    """A stopped embedded deployment with images, a trash, and an upload that is under way: manifests, upload path."""
-    folder.mkdir()
+Fill = Callable[..., tuple[dict[str, bytes], str]]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Fill:
+    """Makes stopped embedded deployments with images, a trash, and an upload that is under way: manifests, upload path.
+
+    Those that are asked for alike are copies of one.
+    """
+    kept: dict[tuple[Any, ...], tuple[Path, dict[str, bytes], str]] = {}
+
+    def copy(folder: Path, *flags: str, images: int = 3, large: bytes = b"shared") -> tuple[dict[str, bytes], str]:
+        if (flags, images, large) not in kept:
+            made = tmp_path_factory.mktemp("filled")
+            kept[flags, images, large] = made, *_fill(made, *flags, images=images, large=large)
+        made, manifests, location = kept[flags, images, large]
+        shutil.copytree(made, folder)
+        return dict(manifests), location
+
+    return copy
+
+
+def _fill(folder: Path, *flags: str, images: int, large: bytes) -> tuple[dict[str, bytes], str]:
     manifests = {}
     with running(folder, "--workers", "1", *flags) as server:
         ecr = server.client("ecr")
@@ -73,7 +94,7 @@ def assert_goes_on(client: RegistryClient, upload: str) -> None:
     assert client.pull_blob(REPOSITORY, digest_of(whole)).body == whole
 
 
-def test_everything_goes_over_and_the_old_deployment_is_left(tmp_path: Path, postgres: Cluster) -> None:
+def test_everything_goes_over_and_the_old_deployment_is_left(filled: Fill, tmp_path: Path, postgres: Cluster) -> None:
     folder = tmp_path / "data"
     manifests, upload = filled(folder)
     database = postgres.create_database()
@@ -103,9 +124,9 @@ def test_everything_goes_over_and_the_old_deployment_is_left(tmp_path: Path, pos
         server.stop()
 
 
-def test_a_move_that_was_killed_is_run_again(tmp_path: Path, postgres: Cluster) -> None:
+def test_a_move_that_was_killed_is_run_again(filled: Fill, tmp_path: Path, postgres: Cluster) -> None:
     folder = tmp_path / "data"
-    manifests, _ = filled(folder)
+    manifests, _ = filled(folder, images=12)
     database = postgres.create_database()
     command = [sys.executable, "-m", "openecr", "migrate", "--to", database, "--data-dir", str(folder)]
     with subprocess.Popen(command, env=environment()) as killed:
@@ -123,9 +144,9 @@ def test_a_move_that_was_killed_is_run_again(tmp_path: Path, postgres: Cluster) 
         cut.stop()
 
 
-def test_a_target_that_holds_something_is_refused(tmp_path: Path, postgres: Cluster) -> None:
+def test_a_target_that_holds_something_is_refused(filled: Fill, tmp_path: Path, postgres: Cluster) -> None:
     folder = tmp_path / "data"
-    filled(folder, images=1)
+    filled(folder)
     database = postgres.create_database()
     other = tmp_path / "other"
     other.mkdir()
@@ -140,10 +161,10 @@ def test_a_target_that_holds_something_is_refused(tmp_path: Path, postgres: Clus
 
 
 def test_a_row_that_arrived_otherwise_is_noticed_and_the_old_deployment_goes_on(
-    tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+    filled: Fill, tmp_path: Path, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "data"
-    filled(folder, images=2)
+    filled(folder)
     insert = schema.insert
 
     def careless(connection: Any, table: Any, names: Any, row: Any) -> None:
@@ -186,10 +207,12 @@ def objects_of(folder: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("encryption", ["on", "storage"])
-def test_layers_go_to_an_object_store_as_they_lie(tmp_path: Path, object_store: ObjectStore, encryption: str) -> None:
+def test_layers_go_to_an_object_store_as_they_lie(
+    filled: Fill, tmp_path: Path, object_store: ObjectStore, encryption: str
+) -> None:
     folder, bucket = tmp_path / "data", object_store.new_bucket()
     flags = ("--encryption", encryption)
-    manifests, upload = filled(folder, *flags, images=3, large=bytes(range(256)) * 50_000)
+    manifests, upload = filled(folder, *flags, large=bytes(range(256)) * 50_000)
     lying = {name: path.read_bytes() for name, path in objects_of(folder).items()}
     url = object_store.url(bucket, sse="store")
 
@@ -221,9 +244,11 @@ def test_layers_go_to_an_object_store_as_they_lie(tmp_path: Path, object_store: 
         assert openecr("fsck", "--data-dir", str(folder), env=with_credentials(object_store)).returncode == 0
 
 
-def test_metadata_and_layers_go_in_one_move(tmp_path: Path, object_store: ObjectStore, postgres: Cluster) -> None:
+def test_metadata_and_layers_go_in_one_move(
+    filled: Fill, tmp_path: Path, object_store: ObjectStore, postgres: Cluster
+) -> None:
     folder, database = tmp_path / "data", postgres.create_database()
-    manifests, upload = filled(folder, images=3)
+    manifests, upload = filled(folder)
     url = object_store.url(object_store.new_bucket())
     command = ("migrate", "--to", database, "--blobs-to", url, "--data-dir", str(folder))
 
@@ -245,9 +270,11 @@ def test_metadata_and_layers_go_in_one_move(tmp_path: Path, object_store: Object
         assert_goes_on(client, upload)
 
 
-def test_layers_come_back_and_the_place_between_is_refused(tmp_path: Path, object_store: ObjectStore) -> None:
+def test_layers_come_back_and_the_place_between_is_refused(
+    filled: Fill, tmp_path: Path, object_store: ObjectStore
+) -> None:
     folder = tmp_path / "data"
-    manifests, _ = filled(folder, images=2)
+    manifests, _ = filled(folder)
     url, other = object_store.url(object_store.new_bucket()), f"file://{tmp_path}/other"
     move = ("migrate", "--data-dir", str(folder))
     openecr(*move, "--blobs-to", url, env=with_credentials(object_store))
@@ -263,7 +290,7 @@ def test_layers_come_back_and_the_place_between_is_refused(tmp_path: Path, objec
 
 
 def test_a_move_of_layers_that_was_killed_leaves_all_as_it_was_and_is_run_again(
-    tmp_path: Path, object_store: ObjectStore
+    filled: Fill, tmp_path: Path, object_store: ObjectStore
 ) -> None:
     folder, bucket = tmp_path / "data", object_store.new_bucket()
     manifests, _ = filled(folder, images=6, large=bytes(range(256)) * 250_000)
@@ -288,9 +315,9 @@ def test_a_move_of_layers_that_was_killed_leaves_all_as_it_was_and_is_run_again(
         assert client.request("GET", f"/v2/{REPOSITORY}/manifests/later").status == 200
 
 
-def test_a_damaged_layer_is_named_and_nothing_moves(tmp_path: Path) -> None:
+def test_a_damaged_layer_is_named_and_nothing_moves(filled: Fill, tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    manifests, _ = filled(folder, images=3)
+    manifests, _ = filled(folder)
     damaged = json.loads(manifests["v2"])["layers"][1]["digest"]
     with running(folder, "--workers", "1") as server:
         rows = server.rows(
@@ -340,9 +367,9 @@ def test_layers_under_a_key_that_is_disabled_move_too(tmp_path: Path) -> None:
         assert client.pull_blob(REPOSITORY, digest_of(b"a layer")).body == b"a layer"
 
 
-def test_the_place_where_layers_are_is_refused_by_whatever_name(tmp_path: Path) -> None:
+def test_the_place_where_layers_are_is_refused_by_whatever_name(filled: Fill, tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    filled(folder, images=1)
+    filled(folder)
     (tmp_path / "other").symlink_to(folder / "blobs")
     lying = {name: path.read_bytes() for name, path in objects_of(folder).items()}
     move = ("migrate", "--data-dir", str(folder), "--blobs-to", f"file://{tmp_path}/other")
@@ -357,10 +384,10 @@ def test_the_place_where_layers_are_is_refused_by_whatever_name(tmp_path: Path) 
 
 
 def test_what_arrived_otherwise_is_noticed_and_the_deployment_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    filled: Fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "data"
-    filled(folder, images=1)
+    filled(folder)
 
     written: list[str] = []
 
@@ -383,9 +410,11 @@ def test_what_arrived_otherwise_is_noticed_and_the_deployment_goes_on(
         pass
 
 
-def test_a_server_that_runs_elsewhere_meanwhile_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_runs_elsewhere_meanwhile_is_noticed(
+    filled: Fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "data"
-    filled(folder, images=1)
+    filled(folder)
 
     def turn(db: Connection) -> None:
         jobs.enqueue(db, queue="default", kind="measure-quotas", args="{}", key=None, due_us=0, max_attempts=1)

@@ -22,6 +22,8 @@ from tests.running import DEFAULT_ACCOUNT, OTHER_ACCOUNT, Server
 
 pytestmark = ON_DATABASES
 
+pytestmark = ON_DATABASES
+
 PULL = ("ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage", "ecr:BatchCheckLayerAvailability")
 PUSH = ("ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage")
 LOGIN = statement("ecr:GetAuthorizationToken", Resource="*")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from openecr.db.connection import Connection
 from openecr.db.engines import open_embedded
 from openecr.jobs.queue import enqueue
 from tests.embedded import execute
-from tests.running import Server, environment, free_port, openecr
+from tests.running import environment, openecr, running
 from tests.server.watching import wait_for
 
 MANY = 60_000
@@ -31,15 +32,20 @@ GARBAGE = (
 """So much garbage that a collection of it can be met while it runs."""
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A deployment that was started once, and stopped."""
-    server = Server(tmp_path, free_port(), ("--workers", "1"))
-    server.start()
-    server.client("ecr").create_repository(repositoryName="app")
-    server.stop()
-    execute(tmp_path, "DELETE FROM job")
-    return tmp_path
+    folder = tmp_path_factory.mktemp("stopped")
+    with running(folder, "--workers", "1") as server:
+        server.client("ecr").create_repository(repositoryName="app")
+    execute(folder, "DELETE FROM job")
+    return folder
+
+
+@pytest.fixture
+def data_dir(stopped: Path, tmp_path: Path) -> Path:
+    """A copy of it that the test may change."""
+    return shutil.copytree(stopped, tmp_path / "data")
 
 
 @contextmanager

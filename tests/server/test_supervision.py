@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,6 +160,37 @@ def test_hangup_replaces_every_child_and_loses_no_request(own_server: Server) ->
     assert len(new_children(own_server, before, 3)) == 3
     assert answered
     assert all(answered)
+
+
+def test_a_client_that_connected_before_a_worker_is_replaced_is_answered_when_it_asks_after_it(
+    own_server: Server,
+) -> None:
+    """Connections are opened all the time, and each asks a fifth of a second later, whoever accepted it."""
+    before = children(own_server.data_dir)
+    assert own_server.process is not None
+    waiting: deque[tuple[float, socket.socket]] = deque()
+    answered: list[bytes] = []
+    own_server.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 60
+    while set(children(own_server.data_dir)) & set(before) and time.monotonic() < deadline:
+        waiting.append((time.monotonic(), socket.create_connection(("127.0.0.1", own_server.port), timeout=15)))
+        while waiting and time.monotonic() - waiting[0][0] > 0.2:
+            answered.append(asked(waiting.popleft()[1]))
+    answered += [asked(connection) for _, connection in waiting]
+
+    assert len(new_children(own_server, before, 3)) == 3
+    assert len(answered) > 100
+    assert set(answered) == {b"HTTP/1.1 200"}
+
+
+def asked(connection: socket.socket) -> bytes:
+    """How the answer to a request on a connection begins; what the system said where there was none."""
+    with connection:
+        try:
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return connection.recv(12)
+        except OSError as error:
+            return str(error).encode()
 
 
 def test_worker_command_is_one_more_job_process_that_ends_on_request(own_server: Server) -> None:

@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -21,6 +21,7 @@ from openecr.application import Application
 from openecr.asgi import Receive, Scope, Send
 from openecr.db.connection import DatabaseUnusable
 from openecr.keyring import KeyringUnusable
+from openecr.processes.handover import HANDOVER_SECONDS, stop_accepting
 from openecr.processes.startup import Startup
 from openecr.settings import SettingsError
 
@@ -87,7 +88,7 @@ def _run(startup: Startup, main: Coroutine[Any, Any, int]) -> int:
 
 
 async def _serve(startup: Startup) -> int:
-    stop = _stop_on_signals()
+    stop = _stop_on_signals(startup.listeners)
     application = await build(startup.settings, base_url=startup.base_url)
     nodes = len(startup.settings.metadata_listen)
     registry, metadata = (
@@ -137,12 +138,18 @@ async def _close(application: Application) -> None:
         log.warning("closing took too long", close_seconds=CLOSE_SECONDS)
 
 
-def _stop_on_signals() -> asyncio.Event:
+def _stop_on_signals(listeners: Sequence[int] = ()) -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     callback: Callable[[], None] = stop.set
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, callback)
+
+    def hand_over() -> None:
+        stop_accepting(listeners)
+        loop.call_later(HANDOVER_SECONDS if listeners else 0, stop.set)
+
+    loop.add_signal_handler(signal.SIGUSR2, hand_over)
     return stop
 
 

@@ -274,7 +274,8 @@ async def _becomes_ready(child: _Child) -> bool:
 
 
 async def _end(child: _Child) -> None:
-    _signal(child, signal.SIGTERM)
+    """End a child whose successor is ready; it hands over first, so that no request is lost between them."""
+    _signal(child, signal.SIGUSR2)
     try:
         await asyncio.wait_for(child.process.wait(), STOP_SECONDS)
     except TimeoutError:
