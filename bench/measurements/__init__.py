@@ -7,6 +7,7 @@ from bench.measurements.collection import Collection
 from bench.measurements.collection_load import CollectionLoad
 from bench.measurements.encryption import Encryption
 from bench.measurements.large_layer import LargeLayer
+from bench.measurements.lifecycle import Lifecycle
 from bench.measurements.manifest_get import ManifestGet
 from bench.measurements.many_images import ManyImages
 from bench.measurements.memory import Memory
@@ -27,6 +28,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Storm(),
     Memory(),
     PolicyDecisions(),
+    Lifecycle(),
     LargeLayer(),
     SharedDatabase(),
     ManyImages(),

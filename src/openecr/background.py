@@ -13,8 +13,9 @@ from openecr.events import audit_sealing
 from openecr.events.audit_sealing import Archive
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import Handler, JobWorker
-from openecr.services.ecr import encrypting, garbage, quotas, upkeep
+from openecr.services.ecr import encrypting, garbage, quotas, storage_classes, upkeep
 from openecr.services.ecr.integrity import scrub
+from openecr.services.ecr.lifecycle import expiry, previews
 from openecr.services.kms import upkeep as kms_upkeep
 from openecr.services.sts import upkeep as sts_upkeep
 
@@ -30,6 +31,7 @@ SCHEDULES = (
     Schedule("destroy-keys", "destroy-keys", 10 * _MINUTE_US),
     Schedule("seal-audit", "seal-audit", 5 * _MINUTE_US),
     Schedule("delete-sessions", "delete-sessions", 10 * _MINUTE_US),
+    Schedule("owe-lifecycle", "owe-lifecycle", 10 * _MINUTE_US),
 )
 """Work that comes back, once per deployment however many job processes there are."""
 
@@ -69,6 +71,11 @@ class Background:
             "destroy-keys": self._destroy_keys,
             "seal-audit": self._seal_audit,
             "delete-sessions": self._delete_sessions,
+            storage_classes.RESTORE: self._restore_image,
+            storage_classes.FOLLOW: self._follow_storage_class,
+            "owe-lifecycle": self._owe_lifecycle,
+            expiry.KIND: self._expire_images,
+            previews.KIND: self._preview_lifecycle,
         }
 
     def _with_fresh_keys(self, perform: Handler) -> Handler:
@@ -96,6 +103,12 @@ class Background:
         if deleted:
             log.info("sessions deleted", sessions=deleted)
 
+    async def _restore_image(self, args: Mapping[str, Any]) -> None:
+        await storage_classes.end_restore(self._deployment.database, args, self._deployment.now_us())
+
+    async def _follow_storage_class(self, args: Mapping[str, Any]) -> None:
+        await storage_classes.follow(self._deployment.database, args, self._deployment.now_us())
+
     async def _collect_garbage(self, _args: Mapping[str, Any]) -> None:
         deployment = self._deployment
         disk = disk_of(deployment.settings)
@@ -116,6 +129,17 @@ class Background:
 
     async def _measure_quotas(self, _args: Mapping[str, Any]) -> None:
         await quotas.measure_all(self._deployment.database)
+
+    async def _owe_lifecycle(self, _args: Mapping[str, Any]) -> None:
+        await expiry.owe_all(self._deployment.database)
+
+    async def _expire_images(self, args: Mapping[str, Any]) -> None:
+        expired = await expiry.run(self._deployment, args["repository"])
+        if expired != expiry.Expired():
+            log.info("images expired", repository_key=args["repository"], **asdict(expired))
+
+    async def _preview_lifecycle(self, args: Mapping[str, Any]) -> None:
+        await previews.make(self._deployment, args["repository"])
 
     async def _seal_audit_forever(self) -> None:
         while True:

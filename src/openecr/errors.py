@@ -312,6 +312,45 @@ class RepositoryPolicyNotFound(RegistryError):
     )
 
 
+class LifecyclePolicyInvalid(InvalidParameter):
+    """The text of a lifecycle policy, refused as ECR's JSON schema refuses it; the cause brings the closing quote."""
+
+    template = (
+        "Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: "
+        "'Lifecycle policy validation failure: {why}"
+    )
+
+
+class LifecyclePolicyNotFound(RegistryError):
+    """The repository has no lifecycle policy [moto]."""
+
+    code = "LifecyclePolicyNotFoundException"
+    template = (
+        "Lifecycle policy does not exist for the repository with name '{repository}' "
+        "in the registry with id '{registry_id}'"
+    )
+
+
+class LifecyclePolicyPreviewNotFound(RegistryError):
+    """No preview of the repository was started; ECR's own text is not documented."""
+
+    code = "LifecyclePolicyPreviewNotFoundException"
+    template = (
+        "Lifecycle policy preview does not exist for the repository with name '{repository}' "
+        "in the registry with id '{registry_id}'"
+    )
+
+
+class LifecyclePolicyPreviewInProgress(RegistryError):
+    """A preview of the repository is being made; the end of the text is the model's."""
+
+    code = "LifecyclePolicyPreviewInProgressException"
+    template = (
+        "The previous lifecycle policy preview request for the repository with name '{repository}' "
+        "in the registry with id '{registry_id}' has not completed. Wait and try again."
+    )
+
+
 class RegistryPolicyNotFound(RegistryError):
     """The registry has no policy."""
 
@@ -422,6 +461,55 @@ class ManifestUnknown(RegistryError):
     template = "Requested image not found"
 
 
+class ImageInaccessible(RegistryError):
+    """A pull of an archived image: BatchGetImage's failure, on the dkr plane as an image that is not there."""
+
+    code = "ImageNotFoundException"
+    oci = ("MANIFEST_UNKNOWN", 404)
+    template = "Requested image is archived"
+
+
+class ImageBeingRestored(ImageInaccessible):
+    """A pull of an image that is on its way back from the archive."""
+
+    template = "Requested image is being restored from the archive"
+
+
+class StorageClassUpdateNotSupported(RegistryError):
+    """The image cannot change its storage class as it is."""
+
+    code = "ImageStorageClassUpdateNotSupportedException"
+
+
+class ExclusionAlreadyExists(RegistryError):
+    """The principal is excluded from pull time updates already."""
+
+    code = "ExclusionAlreadyExistsException"
+    template = (
+        "The pull time update exclusion for principal '{principal}' already exists in the registry with id "
+        "'{registry_id}'"
+    )
+
+
+class ExclusionNotFound(RegistryError):
+    """The principal is not excluded from pull time updates."""
+
+    code = "ExclusionNotFoundException"
+    template = (
+        "The pull time update exclusion for principal '{principal}' does not exist in the registry with id "
+        "'{registry_id}'"
+    )
+
+
+class TooManyExclusions(LimitExceeded):
+    """One pull time update exclusion more than an account may have."""
+
+    template = (
+        "The number of pull time update exclusions exceeded the limit of {limit} for the registry with id "
+        "'{registry_id}'"
+    )
+
+
 class ImageAlreadyExists(RegistryError):
     """PutImage of a digest that already has the tag; the dkr plane hides it."""
 
@@ -486,6 +574,17 @@ class ReferencedImagesNotFound(RegistryError):
 
 
 # Layers and uploads.
+
+
+class LayerInaccessible(RegistryError):
+    """A layer that archived images alone name was asked for."""
+
+    code = "LayerInaccessibleException"
+    oci = ("BLOB_UNKNOWN", 404)
+    template = (
+        "The layer with digest '{digest}' in the repository with name '{repository}' in the registry with id "
+        "'{registry_id}' is archived"
+    )
 
 
 class LayerNotFound(RegistryError):

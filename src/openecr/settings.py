@@ -96,6 +96,10 @@ class Settings:
     """How long a layer that a client was told of stays, though no image names it yet."""
     trash_days: int = 7
     """How long what was deleted can be taken back; 0 leaves it to the next collection."""
+    lifecycle_delay: int = 3600
+    """How long after a lifecycle policy is put it runs first, in seconds: time for a preview, or a second thought."""
+    lifecycle_brake_percent: int = 0
+    """A run of a lifecycle policy that would delete more than this share of a repository's images stops; 0 lets all."""
     scrub_days: int = 30
     """Every layer is read again, and compared with its digests, within this many days; 0 leaves that to ``fsck``."""
     disk_reserve_bytes: int | None = None
@@ -105,6 +109,8 @@ class Settings:
     """How many images a repository may hold."""
     repositories_per_registry: int = 100_000
     """How many repositories a registry may hold."""
+    archive_restore_seconds: int = 60
+    """How long an image takes back from the archive; up to 20 minutes on ECR. Pushed again, it is back at once."""
     gb_month_price: float = 0.10
     """What `openecr usage` reckons for a GB (2^30 bytes) stored for a month, in USD."""
     layer_url_seconds: int = 3600
@@ -160,12 +166,18 @@ class Settings:
             raise SettingsError(f"encryption is on or storage, not '{self.encryption}'")
         if self.trash_days < 0:
             raise SettingsError("trash_days is a number of days, 0 for none")
+        if self.lifecycle_delay < 0:
+            raise SettingsError("lifecycle_delay is a number of seconds, 0 for none")
+        if not 0 <= self.lifecycle_brake_percent <= 100:
+            raise SettingsError("lifecycle_brake_percent is from 0, which stops nothing, to 100")
         if self.scrub_days < 0:
             raise SettingsError("scrub_days is a number of days, 0 for no scrub")
         if self.audit_days < 1:
             raise SettingsError("audit_days is a number of days, at least 1")
         if self.images_per_repository < 1 or self.repositories_per_registry < 1:
             raise SettingsError("images_per_repository and repositories_per_registry must be at least 1")
+        if self.archive_restore_seconds < 0:
+            raise SettingsError("archive_restore_seconds is a number of seconds, 0 for none")
         if self.disk_reserve_bytes is not None and self.disk_reserve_bytes < 0:
             raise SettingsError("disk_reserve_bytes is a number of bytes, 0 for none")
         if not 0 <= self.gb_month_price < float("inf"):

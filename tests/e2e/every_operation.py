@@ -39,10 +39,12 @@ def tell(call: Call, name: str) -> None:
     found = ecr("DescribeRepositories", repositoryNames=[name])["repositories"]
     assert [one["repositoryArn"] for one in found] == [created["repositoryArn"]]
     _settings(ecr, name, created["repositoryArn"])
+    _lifecycle(ecr, name)
     _policies(ecr, name)
     digest, layer = _push(ecr, name)
     _look(ecr, name, digest, layer)
     _referrers(ecr, name, digest)
+    _storage_class(ecr, name, digest)
 
     deleted = ecr("BatchDeleteImage", repositoryName=name, imageIds=[{"imageTag": "v1"}])
     assert deleted["imageIds"] == [{"imageDigest": digest, "imageTag": "v1"}]
@@ -72,6 +74,28 @@ def _settings(ecr: Call, name: str, arn: str) -> None:
         "PutImageScanningConfiguration", repositoryName=name, imageScanningConfiguration={"scanOnPush": False}
     )
     assert scanning["imageScanningConfiguration"] == {"scanOnPush": False}
+
+
+def _storage_class(ecr: Call, name: str, digest: str) -> None:
+    """Archive the image, and leave the archived one to be deleted; exclude a role's pulls, and count them again."""
+    image = {"imageDigest": digest}
+    moved = ecr("UpdateImageStorageClass", repositoryName=name, imageId=image, targetStorageClass="ARCHIVE")
+    assert moved["imageStatus"] == "ARCHIVED"
+    role = "arn:aws:iam::123456789012:role/scanner"
+    assert ecr("RegisterPullTimeUpdateExclusion", principalArn=role)["principalArn"] == role
+    assert role in ecr("ListPullTimeUpdateExclusions")["pullTimeUpdateExclusions"]
+    assert ecr("DeregisterPullTimeUpdateExclusion", principalArn=role)["principalArn"] == role
+
+
+def _lifecycle(ecr: Call, name: str) -> None:
+    selection = {"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 3}
+    text = json.dumps({"rules": [{"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}]})
+    assert ecr("PutLifecyclePolicy", repositoryName=name, lifecyclePolicyText=text)["lifecyclePolicyText"] == text
+    stored = ecr("GetLifecyclePolicy", repositoryName=name)
+    assert (stored["repositoryName"], stored["lifecyclePolicyText"]) == (name, text)
+    assert ecr("StartLifecyclePolicyPreview", repositoryName=name)["status"] == "IN_PROGRESS"
+    assert ecr("GetLifecyclePolicyPreview", repositoryName=name)["status"] in ("IN_PROGRESS", "COMPLETE")
+    assert ecr("DeleteLifecyclePolicy", repositoryName=name)["lifecyclePolicyText"] == text
 
 
 def _policies(ecr: Call, name: str) -> None:

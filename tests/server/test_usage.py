@@ -217,3 +217,42 @@ def test_what_would_not_go_gains_nothing_and_says_why(server: Server) -> None:
     assert gained(server, "app:all") == (0, "its 1 member image would stay; ask for each")
     missing = openecr("usage", "--data-dir", str(server.data_dir), "--if-deleted", "app:none", check=False)
     assert (missing.returncode, missing.stderr) == (1, "openecr: there is no image app:none\n")
+
+
+def test_what_archived_images_alone_hold_is_told_apart(server: Server) -> None:
+    client = RegistryClient(server.port, server.password())
+    ecr = server.client("ecr")
+    for name in ("one", "two"):
+        ecr.create_repository(repositoryName=name)
+    both, mixed, between = noise("both", 10_001), noise("mixed", 10_002), noise("between", 10_003)
+    images = {
+        "old": push(client, "one", "old", both, mixed, between),
+        "older": push(client, "one", "older", both),
+        "new": push(client, "one", "new", mixed),
+        "other": push(client, "two", "other", between),
+    }
+
+    def archive(repository: str, tag: str) -> None:
+        ecr.update_image_storage_class(
+            repositoryName=repository, imageId={"imageTag": tag}, targetStorageClass="ARCHIVE"
+        )
+
+    def archived() -> dict[str, int]:
+        (account,) = usage(server)["accounts"]
+        (region,) = account["regions"]
+        lines = {line["name"]: line for line in region["repositories"]} | {"shared": region["shared"]}
+        assert region["total"]["archivedBytes"] == sum(line["archivedBytes"] for line in lines.values())
+        return {name: line["archivedBytes"] for name, line in lines.items()}
+
+    assert archived() == {"one": 0, "two": 0, "shared": 0}
+    before = usage(server)["total"] | {"archivedBytes": 0}
+    archive("one", "old")
+    assert archived() == {"one": config_bytes("one", "old"), "two": 0, "shared": 0}
+    archive("one", "older")
+    held = config_bytes("one", "old") + config_bytes("one", "older") + len(both)
+    assert archived() == {"one": held, "two": 0, "shared": 0}
+    archive("two", "other")
+    assert archived() == {"one": held, "two": config_bytes("two", "other"), "shared": len(between)}
+    assert usage(server)["total"] | {"archivedBytes": 0} == before
+    assert client.push_manifest("one", "old", images["old"]).status == 201
+    assert archived() == {"one": config_bytes("one", "older"), "two": config_bytes("two", "other"), "shared": 0}

@@ -118,7 +118,24 @@ class World:
             note_pull=lambda _key, _now_us: None,
         )
         owner = KeyOwner(
-            1, "AKIA", REGISTRY.account_id, None, "user", "administrator", "/", "AIDA", "1", 1, *[None] * 8
+            1,
+            "AKIA",
+            REGISTRY.account_id,
+            None,
+            "user",
+            "administrator",
+            "/",
+            "AIDA",
+            "1",
+            1,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
         )
         origin = Origin("1", "AKIA", REGISTRY, "http://localhost", database.clock_us(), OCI)
         return Call(Caller(owner), origin, deployment, db, writes, Performed())

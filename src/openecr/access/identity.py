@@ -78,6 +78,11 @@ class Caller:
         return f"arn:aws:iam::{owner.account_id}:{owner.kind}{owner.path}{owner.name}"
 
     @property
+    def principal_arn(self) -> str:
+        """The ARN of the identity itself: a session's role, else the caller's own."""
+        return self.role_arn or self.arn
+
+    @property
     def principal(self) -> Principal:
         """The caller as policies see it."""
         owner = self.owner

@@ -17,6 +17,7 @@ from openecr.cli import (
     gc,
     jobs,
     keys,
+    lifecycle,
     migrate,
     oidc,
     quota,
@@ -63,6 +64,7 @@ app.command("audit")(audit.audit)
 app.command("explain")(explain.explain)
 app.add_typer(quota.app, name="quota")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(lifecycle.app, name="lifecycle")
 app.add_typer(account.app, name="account")
 app.add_typer(keys.app, name="keys")
 app.add_typer(workload.app, name="workload")

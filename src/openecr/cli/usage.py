@@ -20,7 +20,18 @@ from openecr.services.ecr import usage as reports
 from openecr.services.ecr.usage import Gain, Line, RegistryUsage
 from openecr.settings import Settings
 
-_COLUMNS = ("images", "as if unshared", "layers", "unique", "trash", "waiting", "saved", "stored", "USD a month")
+_COLUMNS = (
+    "images",
+    "as if unshared",
+    "layers",
+    "unique",
+    "archived",
+    "trash",
+    "waiting",
+    "saved",
+    "stored",
+    "USD a month",
+)
 
 
 def usage(
@@ -114,6 +125,7 @@ def _cells(line: Line, price: float) -> list[str]:
         line.image_bytes,
         line.layer_bytes,
         line.unique_bytes,
+        line.archived_bytes,
         line.trash_bytes,
         line.waiting_bytes,
         line.saved_bytes,
@@ -153,6 +165,7 @@ def _members(line: Line, price: float) -> dict[str, Any]:
         "imageBytes": line.image_bytes,
         "layerBytes": line.layer_bytes,
         "uniqueBytes": line.unique_bytes,
+        "archivedBytes": line.archived_bytes,
         "trashBytes": line.trash_bytes,
         "waitingBytes": line.waiting_bytes,
         "savedBytes": line.saved_bytes,

@@ -81,18 +81,22 @@ class KeyOwner:
     """JSON: {tag: value}."""
     chained: int | None
     """1 where the session was assumed with another role's session."""
+    pull_time_excluded: int = 0
+    """1 where some registry does not note the principal's pulls; which one, is asked then alone."""
 
 
 _KEY_OWNER = (
     "SELECT p.id, k.access_key_id, a.account_id, a.organization_id, p.kind, p.name, p.path, p.unique_id,"
-    " p.access_version, k.created_us, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
+    " p.access_version, k.created_us, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,"
+    " p.pull_time_excluded"
     " FROM access_key k JOIN principal p ON p.id = k.principal_key JOIN account a ON a.id = p.account_key"
     " WHERE k.access_key_id = :access_key_id AND k.active = 1"
 )
 _SESSION_OWNER = (
     "SELECT p.id, s.access_key_id, a.account_id, a.organization_id, p.kind, p.name, p.path, p.unique_id,"
     " p.access_version, s.created_us, s.id, s.name, s.expires_us, s.source_identity, s.provider,"
-    " CASE WHEN s.policies = '' THEN 0 ELSE 1 END, s.tags, s.chained"
+    " CASE WHEN s.policies = '' THEN 0 ELSE 1 END, s.tags, s.chained,"
+    " p.pull_time_excluded"
     " FROM session s JOIN principal p ON p.id = s.principal_key JOIN account a ON a.id = p.account_key"
     " WHERE s.access_key_id = :access_key_id"
 )

@@ -5,6 +5,7 @@ Who changes what an identity may do calls ``callers.changed`` in the same transa
 
 from dataclasses import dataclass
 
+from openecr.db import pull_time_exclusions
 from openecr.db.connection import Connection
 
 USER, ROLE, GROUP = "user", "role", "group"
@@ -46,7 +47,10 @@ def insert(
         session_seconds=session_seconds,
         now_us=now_us,
     )
-    return None if row is None else int(row[0])
+    if row is None:
+        return None
+    pull_time_exclusions.mark(db, int(row[0]))
+    return int(row[0])
 
 
 def attach_policy(db: Connection, principal_key: int, *, policy_arn: str, policy_key: int | None, now_us: int) -> None:
@@ -191,6 +195,7 @@ def rename(db: Connection, key: int, *, name: str, path: str) -> None:
         path=path,
         key=key,
     )
+    pull_time_exclusions.mark(db, key)
 
 
 def set_boundary(db: Connection, key: int, policy_arn: str | None) -> None:

@@ -38,6 +38,8 @@ class Image:
     pulled_us: int | None
     ever_tagged: int
     status: str
+    archived_us: int | None = None
+    activated_us: int | None = None
 
 
 _PULLED = "SELECT i.id, i.digest, i.media_type, i.status, i.manifest, r.kms_key, k.state"
@@ -88,16 +90,18 @@ def scope(registry: RegistryName, name: str) -> str:
     return f"repository {registry}/{name}"
 
 
-_COLUMNS = (
+COLUMNS = (
     "i.id, i.digest, i.media_type, i.artifact_type, i.config_media_type, i.subject_digest, i.annotations,"
-    " i.manifest_size_bytes, i.image_size_bytes, i.pushed_us, i.pulled_us, i.ever_tagged, i.status"
+    " i.manifest_size_bytes, i.image_size_bytes, i.pushed_us, i.pulled_us, i.ever_tagged, i.status, i.archived_us,"
+    " i.activated_us"
 )
+"""What an ``Image`` is read from."""
 
 
 def find(db: Connection, repository_key: int, digest: bytes) -> Image | None:
     """The image of a digest."""
     found = db.row(
-        f"SELECT {_COLUMNS} FROM image i WHERE i.repository_key = :repository_key AND i.digest = :digest",
+        f"SELECT {COLUMNS} FROM image i WHERE i.repository_key = :repository_key AND i.digest = :digest",
         repository_key=repository_key,
         digest=digest,
     )
@@ -107,7 +111,7 @@ def find(db: Connection, repository_key: int, digest: bytes) -> Image | None:
 def find_tagged(db: Connection, repository_key: int, tag: str) -> Image | None:
     """The image under a tag."""
     found = db.row(
-        f"SELECT {_COLUMNS} FROM tag t JOIN image i ON i.id = t.image_key"
+        f"SELECT {COLUMNS} FROM tag t JOIN image i ON i.id = t.image_key"
         " WHERE t.repository_key = :repository_key AND t.name = :tag",
         repository_key=repository_key,
         tag=tag,
@@ -135,12 +139,14 @@ def list_after(
     conditions = ""
     if status is not None:
         conditions += " AND i.status = :status"
+    if status not in (None, "ACTIVE"):
+        conditions += " AND i.status <> 'ACTIVE'"  # so that the index of such images alone serves
     if tagged is not None:
         word = "EXISTS" if tagged else "NOT EXISTS"
         conditions += f" AND {word} (SELECT 1 FROM tag t WHERE t.image_key = i.id)"
     parameters = {"status": status} if status is not None else {}
     rows = db.rows(
-        f"SELECT {_COLUMNS} FROM image i WHERE i.repository_key = :repository_key"
+        f"SELECT {COLUMNS} FROM image i WHERE i.repository_key = :repository_key"
         f" AND (i.pushed_us, i.digest) > (:pushed_us, :digest){conditions}"
         " ORDER BY i.pushed_us, i.digest LIMIT :most",
         repository_key=repository_key,
@@ -159,7 +165,7 @@ def referrers_after(
     condition = "" if status is None else " AND i.status = :status"
     parameters = {"status": status} if status is not None else {}
     rows = db.rows(
-        f"SELECT {_COLUMNS} FROM image i WHERE i.repository_key = :repository_key"
+        f"SELECT {COLUMNS} FROM image i WHERE i.repository_key = :repository_key"
         f" AND i.subject_digest = :subject AND i.digest > :after{condition} ORDER BY i.digest LIMIT :most",
         repository_key=repository_key,
         subject=subject,
@@ -266,8 +272,9 @@ def fill_gaps(
 
 def _bind_layer(db: Connection, image_key: int, position: int, layer_key: int, media_type: str) -> None:
     db.run(
-        "INSERT INTO image_layer (image_key, position, layer_key, media_type)"
-        " VALUES (:image_key, :position, :layer_key, :media_type)",
+        "INSERT INTO image_layer (image_key, position, layer_key, media_type, archived)"
+        " SELECT :image_key, :position, :layer_key, :media_type, CASE WHEN status = 'ACTIVE' THEN 0 ELSE 1 END"
+        " FROM image WHERE id = :image_key",
         image_key=image_key,
         position=position,
         layer_key=layer_key,
@@ -308,6 +315,12 @@ def delete_tag(db: Connection, repository_key: int, tag: str) -> None:
 def tags_of(db: Connection, image_key: int) -> list[str]:
     """The tags of an image, by name."""
     return [row[0] for row in db.rows("SELECT name FROM tag WHERE image_key = :key ORDER BY name", key=image_key)]
+
+
+def tags_with_moves(db: Connection, image_key: int) -> list[tuple[str, int]]:
+    """(tag, when it was pointed there last) of an image, by name."""
+    rows = db.rows("SELECT name, moved_us FROM tag WHERE image_key = :key ORDER BY name", key=image_key)
+    return [(row[0], row[1]) for row in rows]
 
 
 def count_tags(db: Connection, image_key: int) -> int:

@@ -231,6 +231,26 @@ def hasten(db: Connection, queue: str, key: str, due_us: int) -> bool:
     )
 
 
+def set_due(db: Connection, queue: str, key: str, due_us: int) -> bool:
+    """Make a key's ready job due at an instant, earlier or later than it was; whether there is one."""
+    return bool(
+        db.run(
+            "UPDATE job SET due_us = :due_us, attempt = 0 WHERE queue = :queue AND dedup = :key AND state = 'ready'",
+            queue=queue,
+            key=key,
+            due_us=due_us,
+        )
+    )
+
+
+def due_us_of(db: Connection, queue: str, key: str) -> int | None:
+    """When a key's ready job is due."""
+    found = db.row(
+        "SELECT due_us FROM job WHERE queue = :queue AND dedup = :key AND state = 'ready'", queue=queue, key=key
+    )
+    return None if found is None else int(found[0])
+
+
 def is_owed(db: Connection, queue: str, key: str) -> bool:
     """Whether a job of this key waits or runs."""
     found = db.row(

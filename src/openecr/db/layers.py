@@ -22,6 +22,8 @@ class Layer:
     object_id: str
     size_bytes: int
     promised_until_us: int
+    archived: int = 0
+    """1 where images name it, and none of them is active."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class PulledLayer:
     kms_state: str | None
     """The repository's KMS key, and its state."""
     data_key: bytes | None
+    archived: int = 0
+    """1 where images name the layer, and none of them is active."""
 
     @property
     def is_encrypted(self) -> bool:
@@ -55,10 +59,14 @@ class Blob:
     """Since when its bytes are known to be damaged; None where they are not."""
 
 
-_COLUMNS = "l.id, l.digest, l.blob_key, b.object_id, b.size_bytes, l.promised_until_us"
+_IS_ARCHIVED = (
+    "COALESCE((SELECT il.archived FROM image_layer il WHERE il.layer_key = l.id ORDER BY il.archived LIMIT 1), 0)"
+)
+_COLUMNS = f"l.id, l.digest, l.blob_key, b.object_id, b.size_bytes, l.promised_until_us, {_IS_ARCHIVED}"
 _BLOB = "b.id, b.object_id, b.size_bytes, b.encryption_key, b.data_key, b.quarantined_us"
 _FIND_IN_REGISTRY = (
-    "SELECT b.object_id, r.kms_key, k.state, b.data_key FROM registry g JOIN repository r ON r.registry_key = g.id"
+    f"SELECT b.object_id, r.kms_key, k.state, b.data_key, {_IS_ARCHIVED}"
+    " FROM registry g JOIN repository r ON r.registry_key = g.id"
     " JOIN layer l ON l.repository_key = r.id AND l.digest = :digest JOIN blob b ON b.id = l.blob_key"
     " LEFT JOIN kms_key k ON k.arn = r.kms_key"
     f" WHERE g.account_id = :account_id AND g.region = :region AND r.name = :name AND {_IS_SOUND} AND {_LINK_LIVES}"

@@ -28,6 +28,11 @@ def require_key(db: Connection, registry: RegistryName, now_us: int) -> int:
     return found
 
 
+def hold(db: Connection, registry_key: int) -> None:
+    """Let no other decision that holds the registry run until this transaction ends."""
+    db.locked_row("registry", "SELECT id FROM registry WHERE id = :registry_key", registry_key=registry_key)
+
+
 def setting(db: Connection, registry: RegistryName, name: str) -> str | None:
     """The stored value of an account setting."""
     found = db.row(

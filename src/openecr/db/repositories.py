@@ -42,6 +42,7 @@ _FIND = (
     f"SELECT {_COLUMNS} FROM {_TABLES}"
     " WHERE g.account_id = :account_id AND g.region = :region AND r.name = :name AND r.trashed_us IS NULL"
 )
+_BY_KEY = f"SELECT {_COLUMNS} FROM {_TABLES} WHERE r.id = :key AND r.trashed_us IS NULL"
 _LIST = (
     f"SELECT {_COLUMNS} FROM {_TABLES}"
     " WHERE g.account_id = :account_id AND g.region = :region AND r.name > :after"
@@ -53,6 +54,12 @@ def find(db: Connection, registry: RegistryName, name: str, *, lock: bool = Fals
     """The repository of this name; locked, no other decision that locks it runs until this transaction ends."""
     wanted: dict[str, Any] = {"account_id": registry.account_id, "region": registry.region, "name": name}
     found = db.locked_row("r", _FIND, **wanted) if lock else db.row(_FIND, **wanted)
+    return None if found is None else _record(found)
+
+
+def find_by_key(db: Connection, key: int, *, lock: bool = False) -> Repository | None:
+    """The repository of a key, unless it is in the trash; locked as ``find`` does."""
+    found = db.locked_row("r", _BY_KEY, key=key) if lock else db.row(_BY_KEY, key=key)
     return None if found is None else _record(found)
 
 

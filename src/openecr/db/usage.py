@@ -14,23 +14,28 @@ _STEP = (
     " AND id > :after AND id <= :until),"
 )
 _NAMED = "EXISTS (SELECT 1 FROM image_layer il WHERE il.layer_key = l.id)"
+_ACTIVE = "EXISTS (SELECT 1 FROM image_layer il WHERE il.layer_key = l.id AND il.archived = 0)"
 # CROSS JOIN: without statistics SQLite would read all links to meet a step; PostgreSQL orders as it likes.
 _LIVE = (
-    " live AS MATERIALIZED (SELECT DISTINCT step.id AS blob_key, step.size_bytes AS size_bytes,"
-    " l.repository_key AS holder FROM step CROSS JOIN layer l CROSS JOIN repository r"
-    f" WHERE l.blob_key = step.id AND r.id = l.repository_key AND r.trashed_us IS NULL AND {_NAMED}),"
-    " counted AS MATERIALIZED (SELECT blob_key, COUNT(*) AS holders FROM live GROUP BY blob_key)"
+    " live AS MATERIALIZED (SELECT step.id AS blob_key, step.size_bytes AS size_bytes, l.repository_key AS holder,"
+    f" MAX(CASE WHEN {_ACTIVE} THEN 1 ELSE 0 END) AS active FROM step CROSS JOIN layer l CROSS JOIN repository r"
+    f" WHERE l.blob_key = step.id AND r.id = l.repository_key AND r.trashed_us IS NULL AND {_NAMED}"
+    " GROUP BY step.id, step.size_bytes, l.repository_key),"
+    " counted AS MATERIALIZED (SELECT blob_key, COUNT(*) AS holders, MAX(active) AS active FROM live"
+    " GROUP BY blob_key)"
 )
 
 STORED = (
     f"{_STEP}{_LIVE} SELECT COUNT(*), CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT),"
     " CAST(COALESCE(SUM(CASE WHEN holders > 1 THEN size_bytes ELSE 0 END), 0) AS BIGINT),"
-    " CAST(COALESCE(SUM(CASE WHEN holders > 1 THEN size_bytes * (holders - 1) ELSE 0 END), 0) AS BIGINT)"
+    " CAST(COALESCE(SUM(CASE WHEN holders > 1 THEN size_bytes * (holders - 1) ELSE 0 END), 0) AS BIGINT),"
+    " CAST(COALESCE(SUM(CASE WHEN holders > 1 AND active = 0 THEN size_bytes ELSE 0 END), 0) AS BIGINT)"
     " FROM step LEFT JOIN counted ON blob_key = id"
 )
 LIVE = (
     f"{_STEP}{_LIVE} SELECT holder, CAST(SUM(size_bytes) AS BIGINT),"
-    " CAST(SUM(CASE WHEN holders = 1 THEN size_bytes ELSE 0 END) AS BIGINT)"
+    " CAST(SUM(CASE WHEN holders = 1 THEN size_bytes ELSE 0 END) AS BIGINT),"
+    " CAST(SUM(CASE WHEN holders = 1 AND counted.active = 0 THEN size_bytes ELSE 0 END) AS BIGINT)"
     " FROM live JOIN counted ON counted.blob_key = live.blob_key GROUP BY holder"
 )
 TRASHED = (
@@ -59,6 +64,8 @@ class Stored:
     """Of blobs that images of several repositories name, each once."""
     spared_bytes: int
     """What those would take more if each repository had its own."""
+    archived_bytes: int
+    """Of the shared bytes, those that archived images alone name."""
 
 
 def registries(db: Connection) -> list[tuple[int, str, str]]:
@@ -85,10 +92,11 @@ def stored(db: Connection, registry_key: int, after: int, until: int) -> Stored:
     return Stored(*found)
 
 
-def live(db: Connection, registry_key: int, after: int, until: int) -> list[tuple[int, int, int]]:
-    """(repository key, bytes that its images name, of these what no other repository's images name) in a step."""
+def live(db: Connection, registry_key: int, after: int, until: int) -> list[tuple[int, int, int, int]]:
+    """(repository key, bytes that its images name, of these what no other repository's images name, of those what
+    archived images alone name) in a step."""
     rows = db.rows(LIVE, registry_key=registry_key, after=after, until=until)
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 def trashed(db: Connection, registry_key: int, after: int, until: int) -> list[tuple[str, int]]:

@@ -86,6 +86,28 @@ def line_of_loss(count: int, now_us: int, registry: RegistryName) -> bytes:
     return orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE)
 
 
+def line_of_service_event(
+    name: str, now_us: int, registry: RegistryName, resource: str, details: Mapping[str, Any]
+) -> bytes:
+    """The line of what the service did by itself (ECR user guide, "Example: Image lifecycle policy action")."""
+    kept = {
+        "us": now_us,
+        "request": str(uuid4()),
+        "plane": "",
+        "service": "ecr",
+        "name": name,
+        "account": registry.account_id,
+        "region": registry.region,
+        "identity": {"accountId": registry.account_id, "invokedBy": "AWS Internal"},
+        "source": "AWS Internal",
+        "agent": "AWS Internal",
+        "parameters": {},
+        "resources": [resource],
+        "details": details,
+    }
+    return orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE)
+
+
 def whole(line: bytes) -> dict[str, Any]:
     """The CloudTrail record that a line is kept of.
 
@@ -112,13 +134,15 @@ def whole(line: bytes) -> dict[str, Any]:
         "additionalEventData": additional,
         "requestID": kept["request"],
         "eventID": event_id(kept["request"], kept["name"]),
-        "readOnly": is_read_only(kept["name"]),
+        "readOnly": "details" in kept or is_read_only(kept["name"]),
         "resources": [_resource(arn) for arn in kept["resources"] if arn != "*"],
-        "eventType": "AwsServiceEvent" if "lost" in kept else "AwsApiCall",
+        "eventType": "AwsServiceEvent" if "lost" in kept or "details" in kept else "AwsApiCall",
         "managementEvent": not is_data,
         "recipientAccountId": kept["account"],
         "eventCategory": "Data" if is_data else "Management",
     }
+    if "details" in kept:
+        record["serviceEventDetails"] = kept["details"]
     if "endpoint" in kept:
         record["vpcEndpointId"] = kept["endpoint"]
     if "error" in kept:

@@ -55,7 +55,10 @@ async def referrers(waist: Waist, request: Request) -> Answer:
         next_token=request.parameter("next"),
         default_most=_DEFAULT_PAGE,
     )
-    manifests = [{key: value for key, value in item.items() if value is not None} for item in found.items]
+    manifests = [
+        {key: value for key, value in item.items() if value is not None and key != "artifactStatus"}
+        for item in found.items
+    ]
     headers = [(b"oci-filters-applied", b"artifactType")] if wanted else []
     if found.next_token is not None:
         query = urlencode([("next", found.next_token), *(("artifactType", item) for item in wanted)])

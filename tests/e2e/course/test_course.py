@@ -10,6 +10,7 @@ from tests.e2e.course.conftest import BLOCKS
 from tests.e2e.machine import REGION, REGISTRY, Machine
 from tests.e2e.shell import TOOLS
 from tests.running import openecr
+from tests.waiting import wait_until
 
 APP = """import json
 from flask import Flask
@@ -137,6 +138,13 @@ def test_the_exercise_thirteen_versions_and_the_clean_up(course: Machine, tmp_pa
     ordered = aws(course, "describe-images", "--repository-name", name, "--query", question)
     assert ordered == [f"v1.{number}.0" for number in range(13)]
     assert '"version": "1.12.0"' in course.run("docker", "run", "--rm", f"{REGISTRY}/{name}:v1.12.0")
+
+    previewed = json.loads(block(course, "lifecycle.sh", name))
+    assert previewed == [{"Tag": f"v1.{number}.0", "Action": "EXPIRE", "AppliedRule": 1} for number in range(3)]
+    openecr("lifecycle", "run", name, "--data-dir", course.shell.variables["HOME"])
+    wait_until(lambda: len(aws(course, "describe-images", "--repository-name", name)["imageDetails"]) == 10, "it ran")
+    ordered = aws(course, "describe-images", "--repository-name", name, "--query", question)
+    assert ordered == [f"v1.{number}.0" for number in range(3, 13)]
 
     block(course, "clean-up.sh", name)
     said = course.fail("aws", "ecr", "describe-repositories", "--repository-names", name)

@@ -18,7 +18,7 @@ import structlog
 
 from openecr.blobs.disk import Disk
 from openecr.blobs.store import BlobStore
-from openecr.db import deployment, garbage, repositories, trash, uploads
+from openecr.db import deployment, garbage, lifecycle, repositories, trash, uploads
 from openecr.db.connection import Connection, Database
 from openecr.db.garbage import Promised
 from openecr.services.ecr.upkeep import delete_discarded_objects
@@ -215,6 +215,8 @@ def _purge_repository_step(db: Connection, repository_key: int) -> bool:
         for upload_key, object_id in open_uploads:
             uploads.discard_object(db, object_id, db.clock_us() + _DAY_US)
             uploads.delete(db, upload_key)
+        return True
+    if lifecycle.purge(db, repository_key, _WRITE_BATCH):
         return True
     repositories.purge(db, repository_key)
     return False

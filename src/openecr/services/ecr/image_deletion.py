@@ -5,11 +5,12 @@ from typing import Any
 
 from openecr.call import Call, decision, operation
 from openecr.db import images, layers, trash
+from openecr.db.connection import Connection
 from openecr.db.images import Image
 from openecr.db.repositories import Repository
 from openecr.errors import ImageReferenced, ManifestUnknown
 from openecr.names import Digest
-from openecr.services.ecr import image_ids
+from openecr.services.ecr import image_ids, storage_classes
 from openecr.services.ecr.image_ids import Failure, ImageId
 from openecr.services.ecr.repositories import require
 
@@ -21,7 +22,32 @@ class Deleted:
     image_ids: list[dict[str, str]]
 
 
-def delete(call: Call, repository: Repository, wanted: ImageId, reason: str) -> Deleted | Failure:
+@dataclass(frozen=True, slots=True)
+class Deleting:
+    """Who deletes from a repository, when and why, in an open transaction that holds the repository."""
+
+    db: Connection
+    repository: Repository
+    now_us: int
+    deleted_by: str
+    reason: str
+    members_may_lose_their_tags: bool = False
+
+
+def asked_by(call: Call, repository: Repository) -> Deleting:
+    """A client deletes."""
+    strictness = call.strictness
+    return Deleting(
+        call.db,
+        repository,
+        call.now_us,
+        call.caller.arn,
+        "BatchDeleteImage",
+        members_may_lose_their_tags=strictness.members_may_lose_their_tags,
+    )
+
+
+def delete(work: Deleting, wanted: ImageId) -> Deleted | Failure:
     """Delete by tag or digest, as BatchDeleteImage does (reference §3.4).
 
     By tag: the tag goes, and with the last tag the image. By digest, or by both where they agree: the image goes with
@@ -29,19 +55,19 @@ def delete(call: Call, repository: Repository, wanted: ImageId, reason: str) -> 
     specification deletes a tag and leaves the image, so there the strictness of the plane decides.
     """
     if wanted.tag is not None:
-        image = images.find_tagged(call.db, repository.key, wanted.tag)
+        image = images.find_tagged(work.db, work.repository.key, wanted.tag)
         if image is not None and wanted.digest is not None and image.digest != wanted.digest.stored:
             return image_ids.mismatch(wanted.asked)
     else:
-        image = images.find(call.db, repository.key, wanted.digest.stored) if wanted.digest else None
+        image = images.find(work.db, work.repository.key, wanted.digest.stored) if wanted.digest else None
     if image is None:
         return image_ids.not_found(wanted.asked)
-    tags = images.tags_of(call.db, image.key)
+    tags = images.tags_of(work.db, image.key)
     if wanted.tag is not None and wanted.digest is None and len(tags) > 1:
-        return _untag(call, repository, image, wanted.tag, reason)
-    parents = images.parents_of(call.db, image.key)
-    if parents and wanted.digest is None and wanted.tag is not None and call.strictness.members_may_lose_their_tags:
-        return _untag(call, repository, image, wanted.tag, reason)
+        return _untag(work, image, wanted.tag)
+    parents = images.parents_of(work.db, image.key)
+    if parents and wanted.digest is None and wanted.tag is not None and work.members_may_lose_their_tags:
+        return _untag(work, image, wanted.tag)
     if parents:
         named = ", ".join(str(Digest(parent)) for parent in parents)
         return Failure(
@@ -49,38 +75,39 @@ def delete(call: Call, repository: Repository, wanted: ImageId, reason: str) -> 
             "ImageReferencedByManifestList",
             f"Requested image referenced by manifest list: [{named}]",
         )
-    return _remove(call, repository, image, tags, reason)
+    return _remove(work, image, tags)
 
 
-def _untag(call: Call, repository: Repository, image: Image, tag: str, reason: str) -> Deleted:
-    _to_trash(call, repository, image, trash.TAG, [tag], reason)
-    images.delete_tag(call.db, repository.key, tag)
+def _untag(work: Deleting, image: Image, tag: str) -> Deleted:
+    _to_trash(work, image, trash.TAG, [tag])
+    images.delete_tag(work.db, work.repository.key, tag)
     return Deleted([{"imageDigest": str(Digest(image.digest)), "imageTag": tag}])
 
 
-def _remove(call: Call, repository: Repository, image: Image, tags: list[str], reason: str) -> Deleted:
-    _to_trash(call, repository, image, trash.IMAGE, tags, reason)
-    images.delete(call.db, image.key)
-    images.forget_pulled(call.db, repository.registry, repository.name)
+def _remove(work: Deleting, image: Image, tags: list[str]) -> Deleted:
+    _to_trash(work, image, trash.IMAGE, tags)
+    images.delete(work.db, image.key)
+    images.forget_pulled(work.db, work.repository.registry, work.repository.name)
     digest = {"imageDigest": str(Digest(image.digest))}
     return Deleted([digest | {"imageTag": tag} for tag in tags] or [digest])
 
 
-def _to_trash(call: Call, repository: Repository, image: Image, kind: str, tags: list[str], reason: str) -> None:
+def _to_trash(work: Deleting, image: Image, kind: str, tags: list[str]) -> None:
     whole = kind == trash.IMAGE
     trash.put(
-        call.db,
-        registry_key=repository.registry_key,
-        repository_name=repository.name,
+        work.db,
+        registry_key=work.repository.registry_key,
+        repository_name=work.repository.name,
         kind=kind,
         digest=image.digest,
         tags=tags,
-        document={"mediaType": image.media_type, "pushedUs": image.pushed_us, "everTagged": image.ever_tagged},
-        manifest=images.manifest_of(call.db, image.key) if whole else None,
-        layers=layers.of_image(call.db, image.key) if whole else (),
-        deleted_us=call.now_us,
-        deleted_by=call.caller.arn,
-        reason=reason,
+        document={"mediaType": image.media_type, "pushedUs": image.pushed_us, "everTagged": image.ever_tagged}
+        | storage_classes.remembered(image),
+        manifest=images.manifest_of(work.db, image.key) if whole else None,
+        layers=layers.of_image(work.db, image.key) if whole else (),
+        deleted_us=work.now_us,
+        deleted_by=work.deleted_by,
+        reason=work.reason,
     )
 
 
@@ -115,7 +142,7 @@ def _delete_all(
     while waiting:
         refused: list[tuple[ImageId, Failure]] = []
         for wanted in waiting:
-            outcome = delete(call, repository, wanted, "BatchDeleteImage")
+            outcome = delete(asked_by(call, repository), wanted)
             if isinstance(outcome, Deleted):
                 deleted += outcome.image_ids
                 for item in outcome.image_ids:
@@ -151,7 +178,7 @@ def delete_manifest(
         wanted = ImageId({"imageTag": reference}, None, reference)
     else:
         wanted = ImageId({"imageDigest": str(reference)}, reference, None)
-    outcome = delete(call, repository, wanted, "BatchDeleteImage")
+    outcome = delete(asked_by(call, repository), wanted)
     if isinstance(outcome, Failure):
         if outcome.code == "ImageReferencedByManifestList":
             raise ImageReferenced(parents=outcome.reason.partition("[")[2].removesuffix("]"))

@@ -8,7 +8,7 @@ from openecr.call import Call, decision, operation
 from openecr.db import images
 from openecr.db.images import Image
 from openecr.db.repositories import Repository
-from openecr.errors import ConflictingParameters, ImageNotFound, KmsRefused, ManifestUnknown
+from openecr.errors import ConflictingParameters, ImageInaccessible, ImageNotFound, KmsRefused, ManifestUnknown
 from openecr.names import Digest
 from openecr.services.ecr import image_ids
 from openecr.services.ecr.images import artifact_media_type, pull
@@ -57,6 +57,8 @@ def _get_one(call: Call, repository: Repository, asked: dict[str, str], accepted
         )
     except ManifestUnknown:
         return image_ids.not_found(wanted.asked).render()
+    except ImageInaccessible as refused:
+        return image_ids.Failure(wanted.asked, "ImageInaccessible", refused.message).render()
     except KmsRefused as refused:
         return image_ids.Failure(wanted.asked, "KmsError", refused.message).render()
     image_id = {"imageDigest": str(pulled.digest)} | ({"imageTag": wanted.tag} if wanted.tag is not None else {})
@@ -147,7 +149,7 @@ def describe_images(
                 message="Invalid parameter: 'imageIds' cannot be used together with 'nextToken', "
                 "'maxResults' or 'filter'"
             )
-        chosen = {image.key: image for image in (_require_image(call, repository, asked) for asked in image_ids)}
+        chosen = {image.key: image for image in (require_image(call, repository, asked) for asked in image_ids)}
         return {"imageDetails": _details(call, repository, list(chosen.values()))}
     status, tagged = _filtered(filter)
     listed = page(
@@ -183,7 +185,12 @@ def find_image(call: Call, repository: Repository, asked: dict[str, str]) -> Ima
     return tagged
 
 
-def _require_image(call: Call, repository: Repository, asked: dict[str, str]) -> Image:
+def require_image(call: Call, repository: Repository, asked: dict[str, str]) -> Image:
+    """The image of an id, whatever its status.
+
+    Raises:
+        ImageNotFound
+    """
     found = find_image(call, repository, asked)
     if found is None:
         raise ImageNotFound(
@@ -210,6 +217,8 @@ def _details(call: Call, repository: Repository, found: list[Image]) -> list[dic
             "lastRecordedPullTime": None if image.pulled_us is None else image.pulled_us // 1000 * 1000,
             "subjectManifestDigest": None if image.subject_digest is None else str(Digest(image.subject_digest)),
             "imageStatus": image.status,
+            "lastArchivedAt": None if image.archived_us is None else image.archived_us // 1000 * 1000,
+            "lastActivatedAt": None if image.activated_us is None else image.activated_us // 1000 * 1000,
         }
         for image in found
     ]
@@ -283,7 +292,7 @@ def list_image_referrers(
         next_token=next_token,
         most=max_results,
     )
-    return {"referrers": [item | {"artifactStatus": "ACTIVE"} for item in found.items], "nextToken": found.next_token}
+    return {"referrers": found.items, "nextToken": found.next_token}
 
 
 def _referrers_after(
@@ -313,6 +322,7 @@ def _referrer(image: Image) -> dict[str, Any]:
         "size": image.manifest_size_bytes,
         "artifactType": referrer_type(image),
         "annotations": orjson.loads(image.annotations) if image.annotations else None,
+        "artifactStatus": image.status,
     }
 
 

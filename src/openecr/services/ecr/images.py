@@ -6,14 +6,16 @@ from typing import Any
 import orjson
 
 from openecr.call import Call, decision, flow
-from openecr.db import images, layers
+from openecr.db import images, layers, pull_time_exclusions
 from openecr.db.connection import Connection
 from openecr.db.images import Reference
 from openecr.db.repositories import Repository
 from openecr.encryption import require_usable
 from openecr.errors import (
     ImageAlreadyExists,
+    ImageBeingRestored,
     ImageDigestDoesNotMatch,
+    ImageInaccessible,
     ImageTagAlreadyExists,
     InvalidParameter,
     LayersNotFound,
@@ -31,8 +33,8 @@ from openecr.manifest import (
     parse,
     platform_member,
 )
-from openecr.names import Digest, is_image_tag
-from openecr.services.ecr import quotas
+from openecr.names import Digest, RegistryName, is_image_tag
+from openecr.services.ecr import quotas, storage_classes
 from openecr.services.ecr.mutability_rules import may_move
 from openecr.services.ecr.registry import IDENTICAL_PUSH, SPARSE_MANIFESTS, account_setting
 from openecr.services.ecr.repositories import mutability_filters, require, require_with_key
@@ -93,7 +95,8 @@ def push_image(
     registry_id: str | None = None,
     tags: tuple[str, ...] = (),
 ) -> Pushed:
-    """Commit an image: manifest, references and tags in one transaction.
+    """Commit an image: manifest, references and tags in one transaction. An archived image that is pushed again is
+    active at once, as are archived members of an index (user guide, "Restoring an image").
 
     Args:
         tags: every tag to point at the image; none pushes it untagged.
@@ -116,8 +119,12 @@ def push_image(
         image_key = store(
             call.db, repository.key, identity, manifest, references, pushed_us=call.now_us, ever_tagged=bool(tags)
         )
+        if manifest.is_index:
+            storage_classes.activate_members(call.db, repository, image_key, call.now_us)
     else:
         image_key = existing.key
+        if existing.status != "ACTIVE":
+            storage_classes.activate(call.db, repository, existing, call.now_us)
     for tag in tags:
         images.set_tag(call.db, repository.key, tag, image_key, call.now_us)
     if tags and images.count_tags(call.db, image_key) > MOST_TAGS_PER_IMAGE:
@@ -214,7 +221,7 @@ def pull(
         accepted: media types that the client takes; empty where it does not say.
         counts: whether this is a pull (GET), or only a look (HEAD).
     Raises:
-        RepositoryNotFound, ManifestUnknown, KmsRefused
+        RepositoryNotFound, ManifestUnknown, ImageInaccessible, KmsRefused
     """
     registry = call.registry(registry_id)
     by_tag = isinstance(reference, str)
@@ -225,10 +232,12 @@ def pull(
     )
     if found is None or found.status != "ACTIVE":
         require(call, repository_name, registry_id)
-        raise ManifestUnknown
+        if found is None:
+            raise ManifestUnknown
+        raise ImageInaccessible if found.status == "ARCHIVED" else ImageBeingRestored
     if found.kms_key is not None:
         require_usable(found.kms_key, found.kms_state)
-    if counts:
+    if counts and not _is_unnoted(call, registry):
         call.deployment.note_pull(found.key, call.now_us)
     pulled = Pulled(Digest(found.digest), found.media_type, found.manifest)
     if not by_tag or not accepted or pulled.media_type in accepted:
@@ -238,6 +247,15 @@ def pull(
 
 pull_image = decision("ecr:BatchGetImage", writes=False, consistent=False)(pull)
 """``GET`` and ``HEAD /v2/{name}/manifests/{reference}``."""
+
+
+def _is_unnoted(call: Call, registry: RegistryName) -> bool:
+    """Whether the registry leaves the caller's pulls out of ``lastRecordedPullTime`` (user guide, "Pull-time update
+    exclusions"). Asked for those callers alone that some registry excludes."""
+    owner = call.caller.owner
+    if owner is None or not owner.pull_time_excluded:
+        return False
+    return pull_time_exclusions.is_excluded(call.db, registry, call.caller.principal_arn)
 
 
 def _acceptable(
@@ -300,19 +318,23 @@ def _references(call: Call, repository: Repository, manifest: Manifest) -> list[
 def _refuse_taken_tags(
     call: Call, repository: Repository, identity: Digest, existing: images.Image | None, tags: tuple[str, ...]
 ) -> None:
-    """Refuse what is there already, where it is an error, and what an immutable tag forbids."""
+    """Refuse what is there already, where it is an error, and what an immutable tag forbids; an archived image is not
+    there, its tags are."""
+    restores = existing is not None and existing.status != "ACTIVE"
     for tag in tags:
         holder = images.find_tagged(call.db, repository.key, tag)
         if holder is None:
             continue
         identical = existing is not None and holder.key == existing.key
+        if identical and restores:
+            continue
         if identical and call.strictness.identical_image_is_error:
             raise _already_exists(repository, identity, tag)
         if may_move(repository.tag_mutability, mutability_filters(repository), tag):
             continue
         if not identical or account_setting(call, repository.registry, IDENTICAL_PUSH) == "REFUSED":
             raise ImageTagAlreadyExists(tag=tag, repository=repository.name)
-    if not tags and existing is not None and call.strictness.identical_image_is_error:
+    if not tags and existing is not None and not restores and call.strictness.identical_image_is_error:
         raise _already_exists(repository, identity, None)
 
 

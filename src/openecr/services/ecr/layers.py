@@ -9,7 +9,7 @@ from openecr.db import images, layers, repositories
 from openecr.db.layers import Layer, PulledLayer
 from openecr.db.repositories import Repository
 from openecr.encryption import require_usable
-from openecr.errors import AccessDenied, LayerNotFound
+from openecr.errors import AccessDenied, LayerInaccessible, LayerNotFound
 from openecr.names import DIGEST_FORM, Digest, repository_arn
 from openecr.services.ecr import quotas
 from openecr.services.ecr.registry import BLOB_MOUNTING, account_setting
@@ -94,8 +94,9 @@ async def batch_check_layer_availability(
     for text in asked:
         digest = parsed[text]
         told = found.get(digest) if digest is not None else None
-        answer: dict[str, Any] = {"layerDigest": text, "layerAvailability": "AVAILABLE" if told else "UNAVAILABLE"}
+        answer: dict[str, Any] = {"layerDigest": text, "layerAvailability": "UNAVAILABLE"}
         if told is not None:
+            answer["layerAvailability"] = "ARCHIVED" if told.layer.archived else "AVAILABLE"
             answer |= {"layerSize": told.layer.size_bytes, "mediaType": told.media_type}
         answers.append(answer)
     return {"layers": answers, "failures": failures}
@@ -114,13 +115,15 @@ def locate(call: Call, *, repository_name: str, digest: Digest, registry_id: str
     serve this layer to this caller, else a path on the layers plane (the table is in docs/storage.md).
 
     Raises:
-        RepositoryNotFound, LayerNotFound, KmsRefused
+        RepositoryNotFound, LayerNotFound, LayerInaccessible, KmsRefused
     """
     registry = call.registry(registry_id)
     layer = layers.find_for_pull(call.db, registry, repository_name, digest.stored, call.db.clock_us())
     if layer is None:
         repository = require(call, repository_name, registry_id)
         raise LayerNotFound(digest=digest, repository=repository.name, registry_id=registry.account_id)
+    if layer.archived:
+        raise LayerInaccessible(digest=digest, repository=repository_name, registry_id=registry.account_id)
     if layer.kms_key is not None:
         require_usable(layer.kms_key, layer.kms_state)
     seconds = call.settings.layer_url_seconds
@@ -191,7 +194,7 @@ def mount_layer(
         if source is None or source.encryption_key != target.encryption_key:
             continue
         layer = layers.find(call.db, source.key, digest.stored, now_us)
-        if layer is not None:
+        if layer is not None and not layer.archived:
             if layers.find(call.db, target.key, digest.stored, now_us) is None:
                 quotas.require_room(call, target, layer.size_bytes, is_stored=True)
             link(call, target, digest, layer.blob_key)

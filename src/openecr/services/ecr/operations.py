@@ -6,15 +6,19 @@ from openecr.services.ecr import (
     image_listing,
     images,
     layers,
+    pull_time_exclusions,
     registry,
     registry_policies,
     repositories,
     repository_policies,
     resource_tags,
+    storage_class_update,
     upload_completion,
     upload_parts,
     uploads,
 )
+from openecr.services.ecr.lifecycle import policies as lifecycle_policies
+from openecr.services.ecr.lifecycle import previews as lifecycle_previews
 
 OPERATIONS: dict[str, Operation] = {
     operation.name: operation
@@ -27,6 +31,14 @@ OPERATIONS: dict[str, Operation] = {
         images.put_image,
         layers.batch_check_layer_availability,
         layers.get_download_url_for_layer,
+        lifecycle_policies.delete_lifecycle_policy,
+        lifecycle_policies.get_lifecycle_policy,
+        lifecycle_policies.put_lifecycle_policy,
+        lifecycle_previews.get_lifecycle_policy_preview,
+        lifecycle_previews.start_lifecycle_policy_preview,
+        pull_time_exclusions.deregister_pull_time_update_exclusion,
+        pull_time_exclusions.list_pull_time_update_exclusions,
+        pull_time_exclusions.register_pull_time_update_exclusion,
         registry.describe_registry,
         registry.get_account_setting,
         registry.get_authorization_token,
@@ -45,6 +57,7 @@ OPERATIONS: dict[str, Operation] = {
         resource_tags.list_tags_for_resource,
         resource_tags.tag_resource,
         resource_tags.untag_resource,
+        storage_class_update.update_image_storage_class,
         upload_completion.complete_layer_upload,
         upload_parts.upload_layer_part,
         uploads.initiate_layer_upload,

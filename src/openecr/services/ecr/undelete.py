@@ -12,6 +12,7 @@ from openecr.db.repositories import Repository
 from openecr.db.trash import Trashed
 from openecr.manifest import Descriptor, Manifest, parse
 from openecr.names import Digest, RegistryName, is_image_tag, is_repository_name
+from openecr.services.ecr import storage_classes
 from openecr.services.ecr.images import store
 from openecr.services.ecr.registry import SPARSE_MANIFESTS
 
@@ -185,7 +186,7 @@ def _undelete_image(work: _Work, trashed: Trashed) -> int:
 def _store(work: _Work, trashed: Trashed, digest: Digest) -> int:
     assert trashed.manifest is not None  # noqa: S101 - a trashed image keeps its manifest
     manifest = parse(trashed.manifest, trashed.document["mediaType"])
-    return store(
+    image_key = store(
         work.db,
         work.repository.key,
         digest,
@@ -194,6 +195,8 @@ def _store(work: _Work, trashed: Trashed, digest: Digest) -> int:
         pushed_us=trashed.document["pushedUs"],
         ever_tagged=bool(trashed.document["everTagged"]),
     )
+    storage_classes.put_back(work.db, work.repository, image_key, trashed.document, work.now_us)
+    return image_key
 
 
 def _references(work: _Work, trashed: Trashed, manifest: Manifest) -> list[Reference]:

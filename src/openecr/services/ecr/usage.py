@@ -35,6 +35,8 @@ class Line:
     """Every layer once in each repository: what the repositories would take if they shared nothing."""
     unique_bytes: int = 0
     """Stored bytes that images of this repository alone name; on the line of what is shared, of several."""
+    archived_bytes: int = 0
+    """Of the unique bytes, what archived images alone name; the others are in the standard class."""
     trash_bytes: int = 0
     """Stored bytes that only the trash still holds."""
     waiting_bytes: int = 0
@@ -132,7 +134,7 @@ class _Step:
 
     until: int
     stored: usage.Stored
-    live: list[tuple[int, int, int]]
+    live: list[tuple[int, int, int, int]]
     trashed: list[tuple[str, int]]
 
 
@@ -154,20 +156,22 @@ async def _count_blobs(
     """Add the columns that blobs decide: each stored byte to exactly one line."""
     after = 0
     while (step := await database.read(partial(_step, registry_key=registry_key, after=after))) is not None:
-        for key, layer_bytes, unique_bytes in step.live:
+        for key, layer_bytes, unique_bytes, archived_bytes in step.live:
             name = names.get(key)  # a repository made since counts with what waits
             line = registry.repositories.setdefault(name, Line()) if name is not None else registry.waiting
             line.layer_bytes += layer_bytes
             line.unique_bytes += unique_bytes
+            line.archived_bytes += archived_bytes
             line.saved_bytes -= layer_bytes
         registry.shared.unique_bytes += step.stored.shared_bytes
+        registry.shared.archived_bytes += step.stored.archived_bytes
         registry.shared.saved_bytes += step.stored.spared_bytes
         for name, trash_bytes in step.trashed:
             line = registry.repositories.setdefault(name, Line()) if name else registry.shared
             line.trash_bytes += trash_bytes
         held_bytes = (
             step.stored.shared_bytes
-            + sum(unique_bytes for _, _, unique_bytes in step.live)
+            + sum(unique_bytes for _, _, unique_bytes, _ in step.live)
             + sum(trash_bytes for _, trash_bytes in step.trashed)
         )
         registry.waiting.waiting_bytes += step.stored.size_bytes - held_bytes
