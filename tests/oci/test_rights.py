@@ -25,7 +25,8 @@ TAGGED: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 OF_THE_REGISTRY: tuple[tuple[str, dict[str, Any]], ...] = (
     ("delete_registry_policy", {}),
-    ("deregister_pull_time_update_exclusion", {"principalArn": f"arn:aws:iam::{DEFAULT_ACCOUNT}:role/absent"}),
+    ("register_pull_time_update_exclusion", {"principalArn": f"arn:aws:iam::{DEFAULT_ACCOUNT}:role/never-used"}),
+    ("deregister_pull_time_update_exclusion", {"principalArn": f"arn:aws:iam::{DEFAULT_ACCOUNT}:role/never-used"}),
     ("describe_registry", {}),
     ("get_account_setting", {"name": "BLOB_MOUNTING"}),
     ("get_authorization_token", {}),
@@ -33,7 +34,6 @@ OF_THE_REGISTRY: tuple[tuple[str, dict[str, Any]], ...] = (
     ("list_pull_time_update_exclusions", {}),
     ("put_account_setting", {"name": "BLOB_MOUNTING", "value": "no such value"}),
     ("put_registry_policy", {"policyText": "{}"}),
-    ("register_pull_time_update_exclusion", {"principalArn": f"arn:aws:iam::{DEFAULT_ACCOUNT}:role/never-used"}),
 )
 OTHER_ACTIONS = {"ListImageReferrers": "BatchGetImage"}
 WHOLE = Route("POST", f"/v2/{{name}}/blobs/uploads/?digest={digest_of(b'x')}", "InitiateLayerUpload", b"x")
