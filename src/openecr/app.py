@@ -49,12 +49,17 @@ async def compose(
     roots = load_root_keys(settings.data_dir, os.environ, create=False)
     blobs = open_stores(settings, connected=connected)
     database = await open_database(settings)
-    await require_schema(database, settings)
+    try:
+        await require_schema(database, settings)
+        keyring = await database.read(lambda db: open_keyring(db, *roots))
+    except BaseException:
+        await database.close()
+        raise
     return Deployment(
         settings=settings,
         database=database,
         blobs=blobs,
-        keyring=await database.read(lambda db: open_keyring(db, *roots)),
+        keyring=keyring,
         now_us=database.clock_us,
         wall_us=host_clock_us,
         new_id=lambda: str(uuid.uuid4()),

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests.blob_writing import append
 
 from openecr.blobs.filesystem import FilesystemStore
 from openecr.blobs.store import PIECE_BYTES, BlobStore, ObjectMissing
@@ -35,15 +36,6 @@ TRICKS = [
 
 def new_id() -> str:
     return str(uuid4())
-
-
-async def append(store: BlobStore, object_id: str, offset_bytes: int, *pieces: bytes) -> None:
-    writer = await store.open_writer(object_id, offset_bytes)
-    try:
-        for piece in pieces:
-            writer.write(piece)
-    finally:
-        await writer.close()
 
 
 async def stored(store: BlobStore, content: bytes) -> str:

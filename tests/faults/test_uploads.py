@@ -70,11 +70,16 @@ def _open(client: RegistryClient, repository_name: str) -> str:
     return client.request("POST", f"/v2/{repository_name}/blobs/uploads/").headers["location"]
 
 
-def _finish_from(client: RegistryClient, location: str) -> int:
-    """Continue where the server stands, to the end; where that was."""
+def _stands_at(client: RegistryClient, location: str) -> int:
+    """How many bytes of the upload the server says that it has."""
     status = client.request("GET", location)
     assert status.status == 204
-    first = int(status.headers["range"].partition("-")[2]) + 1 if status.headers["range"] != "0-0" else 0
+    return int(status.headers["range"].partition("-")[2]) + 1 if status.headers["range"] != "0-0" else 0
+
+
+def _finish_from(client: RegistryClient, location: str) -> int:
+    """Continue where the server stands, to the end; where that was."""
+    first = _stands_at(client, location)
     answer = client.request("PATCH", location, CONTENT[first:], Content_Range=f"{first}-{len(CONTENT) - 1}")
     assert answer.status == 202, answer
     assert client.request("PUT", f"{location}?digest={digest_of(CONTENT)}", Content_Length="0").status == 201
@@ -88,7 +93,8 @@ def test_a_client_that_leaves_in_mid_upload_continues_where_its_bytes_ended(
     connection = _begin_half(server, client, location)
 
     connection.close()
-    wait_until(lambda: not holders_of(server, server.data_dir / "blobs"), "the worker let go of the upload")
+    # what is written is told once the worker has let go of the upload, and written that down
+    wait_until(lambda: _stands_at(client, location) == HALF, "the upload stands where its bytes ended")
     continued_at = _finish_from(client, location)
 
     assert continued_at == HALF

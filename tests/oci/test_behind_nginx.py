@@ -7,7 +7,6 @@ import ipaddress
 import shutil
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.registry_client import Answer, RegistryClient, digest_of
 from tests.running import DEFAULT_ACCOUNT, Server, free_port, running
+from tests.waiting import wait_until_it_listens
 
 MIB = 1024 * 1024
 CONFIGURATION = """
@@ -145,24 +145,11 @@ def proxied(folder: Path, *flags: str) -> Iterator[Proxied]:
         (folder / "nginx.conf").write_text(text)
         process = subprocess.Popen([nginx, "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")])
         try:
-            found = Proxied(server, port, certificate)
-            _wait_until_it_answers(found, process)
-            yield found
+            wait_until_it_listens(process, ("127.0.0.1", port), (folder / "error.log").read_text)
+            yield Proxied(server, port, certificate)
         finally:
             process.terminate()
             process.wait(timeout=30)
-
-
-def _wait_until_it_answers(found: Proxied, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "nginx ended"
-        try:
-            if found.request("GET", "/readyz").status == 200:
-                return
-        except OSError:
-            time.sleep(0.02)
-    raise AssertionError("nginx did not answer")
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,23 @@
 """What a user does wrong, and what fails around a command, is one sentence with the remedy, and status 1 or 2."""
 
+import asyncio
 import shutil
 import sqlite3
+import threading
+from importlib import metadata
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from openecr.app import compose
 from openecr.backup.folder import BackupRefused, Folder
 from openecr.data_dir import database_path
 from openecr.db.connection import DatabaseUnusable
 from openecr.db.migrations import migrations
 from openecr.db.postgres_address import unusable
 from openecr.keyring import root_key_path
-from openecr.settings import without_secrets
+from openecr.settings import Settings, without_secrets
 from tests.postgres import Cluster
 from tests.registry_client import RegistryClient
 from tests.running import environment, free_port, openecr, running
@@ -74,6 +78,21 @@ def test_a_command_refuses_a_database_that_it_cannot_use(deployment: Path, comma
 
     set_schema(deployment, known - 1, oldest_reader=1)
     assert "move it forward with: openecr migrate" in refused(*command, "--data-dir", str(deployment))
+
+
+def test_a_database_that_is_refused_is_closed(deployment: Path) -> None:
+    set_schema(deployment, len(migrations()) + 1, oldest_reader=len(migrations()) + 1)
+
+    async def compose_and_count() -> int:
+        with pytest.raises(DatabaseUnusable):
+            await compose(Settings(data_dir=deployment))
+        return sum(thread.name.startswith("openecr-writer") for thread in threading.enumerate())
+
+    assert asyncio.run(compose_and_count()) == 0
+
+
+def test_the_version_is_the_packages(tmp_path: Path) -> None:
+    assert openecr("--version", cwd=tmp_path).stdout == f"openecr {metadata.version('openecr')}\n"
 
 
 def test_a_newer_database_that_this_release_can_use_is_used(deployment: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from tests.blob_writing import append
 
 from openecr.blobs.encrypted import SEGMENT_BYTES, EncryptedStore, plain_size_bytes, stored_size_bytes
 from openecr.blobs.filesystem import FilesystemStore
@@ -56,15 +57,6 @@ def stored(tmp_path: Path) -> Object:
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(work)
-
-
-async def append(store: EncryptedStore, object_id: str, offset_bytes: int, *pieces: bytes) -> None:
-    writer = await store.open_writer(object_id, offset_bytes)
-    try:
-        for piece in pieces:
-            writer.write(piece)
-    finally:
-        await writer.close()
 
 
 def test_no_plain_bytes_are_stored(stored: Object) -> None:

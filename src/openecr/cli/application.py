@@ -2,7 +2,8 @@
 
 import errno
 import sys
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any
 
 import typer
 
@@ -41,11 +42,27 @@ from openecr.settings import SettingsError
 
 app = typer.Typer(
     name="openecr",
-    help="A self-hosted Elastic Container Registry: AWS CLI, SDKs, Docker and containerd use it as Amazon ECR.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"openecr {metadata.version('openecr')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _openecr(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """A self-hosted Elastic Container Registry: AWS CLI, SDKs, Docker and containerd use it as Amazon ECR."""
+
+
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.command("env")(env.env)
