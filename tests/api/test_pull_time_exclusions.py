@@ -10,10 +10,12 @@ import pytest
 
 from tests.api.support import ACCOUNT, error_of, members_of, pages_of, push
 from tests.identities import client, make_role, policy, statement, trusts
+from tests.places import ON_DATABASES
 from tests.registry_client import RegistryClient
 from tests.running import Server
 from tests.waiting import wait_until
 
+pytestmark = ON_DATABASES
 ADMINISTRATOR = f"arn:aws:iam::{ACCOUNT}:user/administrator"
 
 

@@ -20,9 +20,12 @@ from tests.api.support import (
     repository_missing,
     upload,
 )
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import OCI_INDEX, OCI_MANIFEST, RegistryClient, descriptor, digest_of, image_index
 from tests.running import Server
 from tests.waiting import wait_until
+
+pytestmark = ON_EVERY_PLACE
 
 
 def move(ecr: Any, name: str, target: str, **image_id: str) -> dict[str, Any]:

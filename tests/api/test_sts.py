@@ -150,8 +150,8 @@ def test_an_explicit_deny_wins_on_either_side(server: Server, name: str) -> None
 
 def test_across_accounts_both_sides_must_allow(server: Server, name: str) -> None:
     who = f"arn:aws:iam::{OTHER_ACCOUNT}:user/{name}-user"
-    role = make_role(server, name, trust=trusts(who))
     user = make_user(server, f"{name}-user", account_id=OTHER_ACCOUNT)
+    role = make_role(server, name, trust=trusts(who))
     may = make_user(
         server, f"{name}-may", account_id=OTHER_ACCOUNT, allowed=policy(statement("sts:AssumeRole", Resource="*"))
     )

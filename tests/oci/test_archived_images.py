@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from tests.places import ON_EVERY_PLACE
 from tests.registry_client import OCI_INDEX, RegistryClient, digest_of, image_index, image_manifest
 from tests.running import DEFAULT_ACCOUNT
+
+pytestmark = ON_EVERY_PLACE
 
 CONFIG, LAYER = b'{"architecture": "amd64", "os": "linux"}', b"a layer of an archived image"
 MANIFEST = image_manifest(CONFIG, LAYER)

@@ -25,10 +25,13 @@ TAGGED: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 OF_THE_REGISTRY: tuple[tuple[str, dict[str, Any]], ...] = (
     ("delete_registry_policy", {}),
+    ("register_pull_time_update_exclusion", {"principalArn": f"arn:aws:iam::{DEFAULT_ACCOUNT}:role/never-used"}),
+    ("deregister_pull_time_update_exclusion", {"principalArn": f"arn:aws:iam::{DEFAULT_ACCOUNT}:role/never-used"}),
     ("describe_registry", {}),
     ("get_account_setting", {"name": "BLOB_MOUNTING"}),
     ("get_authorization_token", {}),
     ("get_registry_policy", {}),
+    ("list_pull_time_update_exclusions", {}),
     ("put_account_setting", {"name": "BLOB_MOUNTING", "value": "no such value"}),
     ("put_registry_policy", {"policyText": "{}"}),
 )

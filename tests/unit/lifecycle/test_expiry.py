@@ -42,7 +42,7 @@ def newest(priority: int, number: int, pattern: str) -> dict[str, Any]:
 
 
 class Meddling:
-    """A database on which something happens before the n-th transaction that deletes."""
+    """A database on which something happens before the n-th transaction that deletes or archives."""
 
     def __init__(self, database: Database, before: int, meddle: Callable[[Connection], Any] | None) -> None:
         self._database = database
@@ -53,7 +53,7 @@ class Meddling:
         return self._database.read(decide, consistent=consistent)
 
     async def write(self, decide: Any) -> Any:
-        if getattr(decide, "func", None) is expiry._expire:
+        if getattr(decide, "func", None) in (expiry._expire, expiry._archive):
             self._before -= 1
             if self._before < 0 and self._meddle is not None:
                 meddle, self._meddle = self._meddle, None
@@ -64,6 +64,7 @@ class Meddling:
         return self._database.clock_us()
 
 
+STATUSES = "SELECT manifest, status FROM image"
 OPEN: "list[Repository]" = []
 
 
@@ -233,6 +234,30 @@ def test_what_is_not_as_it_was_judged_stays(engine: Engine, how: str) -> None:
 
     assert repository.run(meddle=meddle).survivors == 1
     assert ("loose" if loose else "old") in repository.left()
+
+
+def test_a_transition_archives_an_index_with_its_members_and_leaves_what_was_pulled_since(engine: Engine) -> None:
+    selection = {"tagStatus": "any", "countType": "sinceImagePulled", "countUnit": "days", "countNumber": 5}
+    action = {"type": "transition", "targetStorageClass": "archive"}
+    repository = Repository(engine, {"rulePriority": 1, "selection": selection, "action": action})
+    multi(repository)
+    repository.image("young", 1)
+
+    def pull(db: Connection) -> None:
+        images.note_pulls(db, [(repository.key(db, "plain"), NOW_US)])
+
+    done = repository.run(brake=1, meddle=pull)
+
+    assert done == expiry.Expired(archived=3, survivors=1)
+    statuses = repository.write(lambda db: {bytes(row[0]): row[1] for row in db.rows(STATUSES)})
+    assert statuses == {
+        b"index": "ARCHIVED",
+        b"amd64": "ARCHIVED",
+        b"arm64": "ARCHIVED",
+        b"signature": "ACTIVE",  # follows by a job of its own
+        b"plain": "ACTIVE",
+        b"young": "ACTIVE",
+    }
 
 
 def test_a_run_stops_where_its_policy_is_put_again_or_goes(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
