@@ -319,7 +319,7 @@ def test_two_machines_read_each_others_sealed_records_and_say_what_is_not(postgr
         wait_for(two, seen)
         wait_until(lambda: len(one.rows("SELECT server FROM audit_server")) == 2, "both machines are known")
 
-        before = find(one)
+        before = wait_until(lambda: _with_a_note(one), "what the second machine has is said to be there")
         two.stop()
         after = find(one)
     finally:
@@ -327,7 +327,6 @@ def test_two_machines_read_each_others_sealed_records_and_say_what_is_not(postgr
             machine.stop()
 
     assert seen not in {record["requestID"] for record in before.records}
-    assert any("is there until it is sealed" in note for note in before.notes)
     assert seen in {record["requestID"] for record in after.records}
     assert "PutImage" in names(before.records)
 
@@ -336,6 +335,12 @@ def hasten(server: Server, kind: str) -> None:
     """Make a scheduled job due now."""
     schedule = next(schedule for schedule in SCHEDULES if schedule.kind == kind)
     server.write(lambda db: owe_now(db, schedule))
+
+
+def _with_a_note(server: Server) -> Found | None:
+    """What is found, once it is said that another machine has more."""
+    found = find(server)
+    return found if any("is there until it is sealed" in note for note in found.notes) else None
 
 
 def _spoil(request: Any, **_: Any) -> None:

@@ -21,7 +21,7 @@ from openecr.db.callers import KeyOwner
 from openecr.errors import AccessDenied, IncompleteSignature, RegistryError
 from openecr.events import parameters
 from openecr.events.trail import API, DKR, LAYERS, Decided, Event, Refused, Trail
-from openecr.names import RegistryName
+from openecr.names import Digest, RegistryName
 
 VERSION = "1.08"
 _READS = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Check", "Assume", "Simulate", "Validate", "Encrypt")
@@ -34,19 +34,27 @@ _MOST_FRAGMENTS = 4096
 
 def line_of(trail: Trail, event: Event) -> bytes:
     """What is kept of one event, a line of JSON: everything that ``whole`` cannot tell from the rest."""
+    head = {
+        "us": trail.instant_us(event),
+        "request": trail.request_id,
+        "source": trail.source_address,
+        "agent": trail.user_agent,
+        "identity": _identity(trail, event),
+    }
+    # Who and when differ from pull to pull; what is pulled, and why it may be, are often the same.
+    return orjson.dumps(head)[:-1] + b"," + (_pulls(trail, event) or _what(trail, event))
+
+
+def _what(trail: Trail, event: Event) -> bytes:
+    """The rest of a line: what was done and what came of it, from the first member to the line's end."""
     is_modelled = trail.plane in (API, LAYERS)
     pruned = parameters.of_model(event.parameters, event.hidden) if is_modelled else parameters.of_dkr(event.parameters)
     kept: dict[str, Any] = {
-        "us": trail.instant_us(event),
-        "request": trail.request_id,
         "plane": trail.plane,
         "service": event.service,
         "name": event.name,
         "account": trail.registry.account_id,
         "region": trail.registry.region,
-        "identity": _identity(trail, event),
-        "source": trail.source_address,
-        "agent": trail.user_agent,
         "parameters": pruned.members,
         "resources": event.resources[:_MOST_RESOURCES],
     }
@@ -63,7 +71,47 @@ def line_of(trail: Trail, event: Event) -> bytes:
     if event.error is not None:
         kept["error"], message = _error(event.error)
         kept["message"] = pruned.without_secrets(message)
-    return orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE)[1:]
+
+
+class _Pulls:
+    """What pulls on the dkr plane have in common, by everything that it is made of; the verdict by which object it is,
+    for the evaluator answers with the same one as long as nothing changes."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], tuple[Decided | None, bytes]] = {}
+
+    def __call__(self, trail: Trail, event: Event) -> bytes | None:
+        """The rest of a pull's line; None for what is no plain pull."""
+        arguments = event.parameters
+        is_plain = event.error is None and trail.plane == DKR and trail.vpc_endpoint_id is None
+        if not is_plain or event.name not in _PULLS or len(event.resources) != 1:
+            return None
+        key = (
+            event.name,
+            event.resources[0],
+            arguments.get("repository_name"),
+            _stored(arguments.get("reference") or arguments.get("digest")),
+            _stored(parameters.told_of(event.answer)),
+            id(event.verdict),
+        )
+        found = self._known.get(key)
+        if found is not None and found[0] is event.verdict:
+            return found[1]
+        if len(self._known) >= _MOST_FRAGMENTS:
+            self._known.clear()
+        made = _what(trail, event)
+        self._known[key] = event.verdict, made
+        return made
+
+
+_PULLS = frozenset(("BatchGetImage", "GetDownloadUrlForLayer"))
+_pulls = _Pulls()
+
+
+def _stored(value: Any) -> Any:
+    """A digest's bytes, a tag as it is; nothing of an answer that records do not tell."""
+    return value.stored if isinstance(value, Digest) else value if isinstance(value, str) else None
 
 
 def line_of_loss(count: int, now_us: int, registry: RegistryName) -> bytes:

@@ -157,6 +157,38 @@ def test_a_pull_is_told_the_same_once_its_content_is_let_go() -> None:
     assert line_of(made, event) == whole_answer
 
 
+def test_pulls_that_differ_in_anything_are_told_apart() -> None:
+    def told(**changes: Any) -> dict[str, Any]:
+        made = trail(owner=changes.get("owner", USER))
+        made.source_address = changes.get("source", "203.0.113.9")
+        made.vpc_endpoint_id = changes.get("endpoint")
+        event = pull(made)
+        event.resources = [changes.get("resource", ARN)]
+        event.parameters = {"repository_name": "myapp/api", "reference": changes.get("reference", "v1")}
+        event.answer = changes.get("answer", DIGEST)
+        event.verdict = changes.get("verdict")
+        event.action = "ecr:BatchGetImage"
+        return record(made, event)
+
+    moved = Digest.of(b"another")
+    verdict: Any = SimpleNamespace(allowed=True, reason="", remedy="", decided_by=None)
+    first = told()
+
+    assert told() == first
+    assert told(answer=moved)["additionalEventData"]["imageDigests"] == [str(moved)]
+    assert told(reference="v2")["requestParameters"]["imageIds"] == [{"imageTag": "v2"}]
+    assert told(reference=moved)["requestParameters"]["imageIds"] == [{"imageDigest": str(moved)}]
+    assert told(source="::1")["sourceIPAddress"] == "::1"
+    assert told(owner=SESSION)["userIdentity"]["type"] == "AssumedRole"
+    assert told(resource=f"{ARN}2")["resources"][0]["ARN"] == f"{ARN}2"
+    assert told(endpoint="vpce-1")["vpcEndpointId"] == "vpce-1"
+    assert told(verdict=verdict)["additionalEventData"]["decision"] == {
+        "outcome": "allowed",
+        "action": "ecr:BatchGetImage",
+    }
+    assert told() == first
+
+
 def test_a_push_tells_the_image_it_made() -> None:
     made = trail()
     event = made.event("ecr", "PutImage", {"repository_name": "myapp/api", "tags": ("v1", "v2"), "offered": object()})
