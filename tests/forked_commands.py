@@ -40,9 +40,12 @@ class Forked:
         self._asking = asking
         self._said = asking.recv(_LONGEST_ANSWER_BYTES)
         assert self._said, "the process that forks ended"
-        self.pid = int(self._said)
+        self.pid = int(self._said.split()[0])
         self._is_heard_out = False
         self.returncode: int | None = None
+
+    def __del__(self) -> None:
+        self._asking.close()
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end; the exit status.

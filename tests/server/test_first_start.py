@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from openecr.cli.environment import SERVED_SERVICES
+from openecr.processes.lock import is_held
 from tests.running import OTHER_ACCOUNT, Server, free_port, openecr, running
 from tests.server.watching import server_json, wait_for
 
@@ -84,6 +85,7 @@ def test_address_left_by_a_killed_server_is_stale(tmp_path: Path) -> None:
         server.process.kill()
         server.process.wait()
         assert server_json(tmp_path) is not None
+        wait_for(lambda: not is_held(tmp_path), "its children are gone, too")
         assert openecr("env", "--data-dir", str(tmp_path), check=False, timeout=60).returncode == 1
 
 
