@@ -59,11 +59,13 @@ def stored_objects(data_dir: Path) -> set[str]:
 
 def unnamed_objects(data_dir: Path, **where: Any) -> set[str]:
     """Objects in the store that no row names: nobody would ever delete them."""
+    stored = stored_objects(data_dir)
     with _opened(Settings(data_dir=data_dir, **where)) as query:
         rows = query(
             "SELECT object_id FROM blob UNION SELECT object_id FROM upload UNION SELECT object_id FROM discarded_object"
+            " UNION SELECT object_id FROM audit_segment"
         )
-    return stored_objects(data_dir) - {row[0] for row in rows}
+    return stored - {row[0] for row in rows}
 
 
 @contextmanager

@@ -89,7 +89,8 @@ class DkrPlane:
         route = routes.read(address.path)
         trail.access_key_id = token.access_key_id
         tokens.require_unexpired(token, now_us - self._grace_us(route))
-        if address.is_regional:
+        if address.is_regional and address.registry.region in self.served_regions:
+            # A region that is not served is told as such further down.
             tokens.require_region(token, address.registry.region)
         trail.is_proven = True
         origin = Origin(
