@@ -62,6 +62,7 @@ def unnamed_objects(data_dir: Path, **where: Any) -> set[str]:
     with _opened(Settings(data_dir=data_dir, **where)) as query:
         rows = query(
             "SELECT object_id FROM blob UNION SELECT object_id FROM upload UNION SELECT object_id FROM discarded_object"
+            " UNION SELECT object_id FROM audit_segment"
         )
     return stored_objects(data_dir) - {row[0] for row in rows}
 
