@@ -398,8 +398,8 @@ class TestRegistryIds:
 
         everywhere = statement("ecr:DescribeRepositories", Principal={"AWS": OTHER_ROOT}, Resource=arn_of("*"))
         with registry_policy(ecr, everywhere):
-            names = [item["repositoryName"] for item in stranger_api.describe_repositories(**asked)["repositories"]]
-            assert shared in names
+            pages = stranger_api.get_paginator("describe_repositories").paginate(**asked)
+            assert shared in [item["repositoryName"] for page in pages for item in page["repositories"]]
         share(ecr, shared, "ecr:DescribeRepositories")
         assert stranger_api.describe_repositories(**asked, repositoryNames=[shared])["repositories"]
         assert refusal(stranger_api.describe_repositories, **asked)[0] == "AccessDeniedException"
