@@ -83,12 +83,15 @@ def test_a_command_refuses_a_database_that_it_cannot_use(deployment: Path, comma
 def test_a_database_that_is_refused_is_closed(deployment: Path) -> None:
     set_schema(deployment, len(migrations()) + 1, oldest_reader=len(migrations()) + 1)
 
-    async def compose_and_count() -> int:
+    before = set(threading.enumerate())
+
+    async def compose_and_look() -> list[str]:
         with pytest.raises(DatabaseUnusable):
             await compose(Settings(data_dir=deployment))
-        return sum(thread.name.startswith("openecr-writer") for thread in threading.enumerate())
+        return [thread.name for thread in threading.enumerate() if thread not in before]
 
-    assert asyncio.run(compose_and_count()) == 0
+    left = asyncio.run(compose_and_look())
+    assert not [name for name in left if name.startswith("openecr-writer")]
 
 
 def test_the_version_is_the_packages(tmp_path: Path) -> None:
