@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from openecr.db.connection import Connection
 from openecr.scan.findings import MatchKey
 
+_AT_ONCE = 100
+
 
 @dataclass(frozen=True, slots=True)
 class ScannedLayer:
@@ -35,6 +37,16 @@ def layers_of(db: Connection, image_key: int, catalogers: str) -> list[ScannedLa
     return [ScannedLayer(*row) for row in rows]
 
 
+def layer_types(db: Connection, image_key: int) -> list[str]:
+    """Media types of an image's layers, the config's left out."""
+    rows = db.rows(
+        "SELECT il.media_type FROM image i JOIN image_layer il ON il.image_key = i.id WHERE i.id = :image_key"
+        " AND (i.config_media_type IS NULL OR il.media_type <> i.config_media_type) ORDER BY il.position",
+        image_key=image_key,
+    )
+    return [row[0] for row in rows]
+
+
 def keep_layer(db: Connection, blob_key: int, catalogers: str, inventory: bytes) -> None:
     """Keep what a layer holds; nothing where the layer went meanwhile."""
     if db.locked_row("blob", "SELECT id FROM blob WHERE id = :key", key=blob_key) is None:
@@ -62,9 +74,7 @@ class ImageDocument:
     indexed_us: int
 
 
-def keep_image(
-    db: Connection, image_key: int, kept: ImageDocument, packages: Sequence[tuple[int, bool]], now_us: int
-) -> None:
+def keep_image(db: Connection, image_key: int, kept: ImageDocument, packages: Sequence[tuple[int, bool]]) -> None:
     """Keep what an image holds, in place of what it held by an earlier scan.
 
     Args:
@@ -77,7 +87,7 @@ def keep_image(
         image_key=image_key,
         catalogers=kept.catalogers,
         document=kept.document,
-        indexed_us=now_us,
+        indexed_us=kept.indexed_us,
     )
     wanted = dict(packages)
     had = {
@@ -120,28 +130,35 @@ def forget_image(db: Connection, image_key: int) -> None:
         db.run(f"DELETE FROM {table} WHERE image_key = :key", key=image_key)
 
 
-def package_key(db: Connection, package: MatchKey) -> int:
-    """The key of a package that verdicts are made of, made where it is new."""
-    named = {
-        "ecosystem": package.ecosystem,
-        "name": package.name,
-        "version": package.version,
-        "module": package.module,
-    }
-    find = (
-        "SELECT id FROM scanned_package WHERE ecosystem = :ecosystem AND name = :name AND version = :version"
-        " AND module = :module"
-    )
-    found = db.row(find, **named)
-    if found is None:
-        db.run(
-            "INSERT INTO scanned_package (ecosystem, name, version, module)"
-            " VALUES (:ecosystem, :name, :version, :module) ON CONFLICT DO NOTHING",
+def package_keys(db: Connection, packages: Sequence[MatchKey]) -> dict[MatchKey, int]:
+    """The keys of packages that verdicts are made of, of those that are known."""
+    found: dict[MatchKey, int] = {}
+    for start in range(0, len(packages), _AT_ONCE):
+        named: dict[str, str] = {}
+        rows = []
+        for number, item in enumerate(packages[start : start + _AT_ONCE]):
+            named |= {f"e{number}": item.ecosystem, f"n{number}": item.name}
+            named |= {f"v{number}": item.version, f"m{number}": item.module}
+            rows.append(f"(:e{number}, :n{number}, :v{number}, :m{number})")
+        known = db.rows(
+            "SELECT id, ecosystem, name, version, module FROM scanned_package"
+            f" WHERE (ecosystem, name, version, module) IN (VALUES {', '.join(rows)})",
             **named,
         )
-        found = db.row(find, **named)
-    assert found is not None  # noqa: S101 - it was there, or was just inserted
-    return int(found[0])
+        found.update((MatchKey(*row[1:]), row[0]) for row in known)
+    return found
+
+
+def insert_package(db: Connection, package: MatchKey) -> None:
+    """Make a package that verdicts are made of, unless another did."""
+    db.run(
+        "INSERT INTO scanned_package (ecosystem, name, version, module)"
+        " VALUES (:ecosystem, :name, :version, :module) ON CONFLICT DO NOTHING",
+        ecosystem=package.ecosystem,
+        name=package.name,
+        version=package.version,
+        module=package.module,
+    )
 
 
 def packages_after(db: Connection, after: int, most: int) -> list[tuple[int, MatchKey]]:

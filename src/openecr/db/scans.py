@@ -8,7 +8,7 @@ from openecr.db.connection import Connection
 BASIC, ENHANCED = "BASIC", "ENHANCED"
 _COLUMNS = (
     "image_key, scan_type, status, description, requested_us, manual_us, completed_us, first_us, generation,"
-    " data_built_us, counts"
+    " data_built_us, counts, gaps"
 )
 
 
@@ -31,6 +31,8 @@ class Scan:
     data_built_us: int | None
     counts: str
     """JSON: severity → number of findings that are not suppressed."""
+    gaps: str = "[]"
+    """JSON: sentences on what the scan could not judge."""
 
 
 def find(db: Connection, image_key: int, scan_type: str) -> Scan | None:
@@ -62,11 +64,11 @@ def put(db: Connection, scan: Scan) -> None:
     """Store the state of an image's scan."""
     db.run(
         f"INSERT INTO image_scan ({_COLUMNS}) VALUES (:image_key, :scan_type, :status, :description, :requested_us,"
-        " :manual_us, :completed_us, :first_us, :generation, :data_built_us, :counts)"
-        " ON CONFLICT (image_key, scan_type) DO UPDATE SET status = excluded.status, description = excluded.description,"
-        " requested_us = excluded.requested_us, manual_us = excluded.manual_us, completed_us = excluded.completed_us,"
+        " :manual_us, :completed_us, :first_us, :generation, :data_built_us, :counts, :gaps)"
+        " ON CONFLICT (image_key, scan_type) DO UPDATE SET status = excluded.status,"
+        " description = excluded.description, requested_us = excluded.requested_us, manual_us = excluded.manual_us, completed_us = excluded.completed_us,"
         " first_us = excluded.first_us, generation = excluded.generation, data_built_us = excluded.data_built_us,"
-        " counts = excluded.counts",
+        " counts = excluded.counts, gaps = excluded.gaps",
         image_key=scan.image_key,
         scan_type=scan.scan_type,
         status=scan.status,
@@ -78,7 +80,13 @@ def put(db: Connection, scan: Scan) -> None:
         generation=scan.generation,
         data_built_us=scan.data_built_us,
         counts=scan.counts,
+        gaps=scan.gaps,
     )
+
+
+def forget(db: Connection, image_key: int) -> None:
+    """Forget an image's scans."""
+    db.run("DELETE FROM image_scan WHERE image_key = :key", key=image_key)
 
 
 def with_status(db: Connection, status: str, scan_type: str, after: int, most: int) -> list[Scan]:
@@ -105,11 +113,15 @@ class Configuration:
     pull_gate: str | None = None
 
 
-def configuration(db: Connection, registry_key: int) -> Configuration:
-    """How a registry scans; as a new one does where nothing was put."""
-    found = db.row(
-        "SELECT scan_type, rules, changed_us, pull_gate FROM registry_scanning WHERE registry_key = :key",
-        key=registry_key,
+def configuration(db: Connection, registry_key: int | None) -> Configuration:
+    """How a registry scans; as a new one does where nothing was put, or where it has no row yet."""
+    found = (
+        None
+        if registry_key is None
+        else db.row(
+            "SELECT scan_type, rules, changed_us, pull_gate FROM registry_scanning WHERE registry_key = :key",
+            key=registry_key,
+        )
     )
     return Configuration() if found is None else Configuration(*found)
 

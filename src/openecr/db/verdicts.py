@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from openecr.db.connection import Connection
 
+_AT_ONCE = 100
 NOW = 2**62
 """A generation after every other: findings as they are now."""
 
@@ -47,12 +48,20 @@ class ImageFinding:
 _VERDICT = "id, name, severity, score_tenths, fixed_version, details_key, first_us"
 
 
-def of_package(db: Connection, package_key: int) -> list[Verdict]:
-    """What holds of a package now."""
-    rows = db.rows(
-        f"SELECT {_VERDICT} FROM package_finding WHERE package_key = :key AND until_generation IS NULL", key=package_key
-    )
-    return [Verdict(*row) for row in rows]
+def of_packages(db: Connection, package_keys: Sequence[int]) -> dict[int, list[Verdict]]:
+    """What holds of packages now, by package key."""
+    found: dict[int, list[Verdict]] = {key: [] for key in package_keys}
+    for start in range(0, len(package_keys), _AT_ONCE):
+        named = {f"k{number}": key for number, key in enumerate(package_keys[start : start + _AT_ONCE])}
+        names = ", ".join(f":{name}" for name in named)
+        rows = db.rows(
+            f"SELECT package_key, {_VERDICT} FROM package_finding WHERE package_key IN ({names})"
+            " AND until_generation IS NULL",
+            **named,
+        )
+        for row in rows:
+            found[row[0]].append(Verdict(*row[1:]))
+    return found
 
 
 def begin(db: Connection, package_key: int, verdict: Verdict, generation: int, now_us: int) -> None:
@@ -101,12 +110,26 @@ def details_key(db: Connection, sha256: bytes, document: str) -> int:
     return int(found[0])
 
 
+def details_keys(db: Connection, sha256s: Sequence[bytes]) -> dict[bytes, int]:
+    """The keys of texts that are told already, by the sha256 of each."""
+    found: dict[bytes, int] = {}
+    wanted = list(dict.fromkeys(sha256s))
+    for start in range(0, len(wanted), _AT_ONCE):
+        named = {f"s{number}": sha256 for number, sha256 in enumerate(wanted[start : start + _AT_ONCE])}
+        names = ", ".join(f":{name}" for name in named)
+        found.update(
+            (bytes(row[0]), row[1])
+            for row in db.rows(f"SELECT sha256, id FROM finding_details WHERE sha256 IN ({names})", **named)
+        )
+    return found
+
+
 def details(db: Connection, keys: Sequence[int]) -> dict[int, str]:
     """What is told of the vulnerabilities of a page, by key."""
     found: dict[int, str] = {}
     wanted = list(dict.fromkeys(keys))
-    for start in range(0, len(wanted), 100):
-        named = {f"k{number}": key for number, key in enumerate(wanted[start : start + 100])}
+    for start in range(0, len(wanted), _AT_ONCE):
+        named = {f"k{number}": key for number, key in enumerate(wanted[start : start + _AT_ONCE])}
         names = ", ".join(f":{name}" for name in named)
         found.update(db.rows(f"SELECT id, document FROM finding_details WHERE id IN ({names})", **named))
     return found
@@ -184,6 +207,22 @@ def closed_after(
         name=position[1],
         package_key=position[2],
         most=most,
+        **named,
+    )
+    return [ImageFinding(*row) for row in rows]
+
+
+def last_of(db: Connection, image_keys: Sequence[int], package_key: int, name: str) -> list[ImageFinding]:
+    """The last verdict on one vulnerability of one package, of whichever image has it first; one or none."""
+    images, named = _of_images(image_keys)
+    rows = db.rows(
+        "SELECT f.severity, f.name, p.package_key, p.image_key, f.score_tenths, f.fixed_version, f.details_key,"
+        " f.first_us, f.since_us, f.until_us, s.justification, s.source"
+        f"{_FROM.format(images=images)} AND p.package_key = :package_key AND f.name = :name"
+        " ORDER BY f.since_generation DESC, p.image_key LIMIT 1",
+        least=0,
+        package_key=package_key,
+        name=name,
         **named,
     )
     return [ImageFinding(*row) for row in rows]

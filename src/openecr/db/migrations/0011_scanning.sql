@@ -101,6 +101,8 @@ CREATE TABLE image_scan (
     generation BIGINT,
     data_built_us BIGINT,
     counts TEXT NOT NULL,
+    -- What the scan could not judge, so that nothing unknown passes as clean.
+    gaps TEXT NOT NULL,
     PRIMARY KEY (image_key, scan_type)
 ) {table};
 CREATE INDEX image_scan_status ON image_scan (status, scan_type, image_key);
