@@ -1,29 +1,19 @@
 """Two builds → the packages whose advisories differ: what must be matched again, and nothing else."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from openecr.scan.vulndb.index import rows
+from openecr.scan.vulndb.index import Index
 
 
-def differences(old: Path, new: Path) -> Iterator[tuple[str, str]]:
+def differences(old: Index, new: Index) -> Iterator[tuple[str, str]]:
     """(ecosystem, package) of every row that was added, changed or removed, in order; details do not count.
 
     A record that was withdrawn leaves its packages' rows, so they are among these, and what it found is closed.
 
     Raises:
-        IndexUnusable: one of them cannot be read; of another format, say: then everything is to be matched again.
-        FileNotFoundError
+        IndexUnusable: one of them is damaged.
     """
-    before = rows(old)
-    try:
-        after = rows(new)
-        try:
-            yield from _merged(before.all(), after.all())
-        finally:
-            after.close()
-    finally:
-        before.close()
+    yield from _merged(old.rows(), new.rows())
 
 
 _Row = tuple[str, str, bytes]

@@ -19,7 +19,9 @@ from openecr.scan.record_ids import is_cve
 from openecr.scan.vulndb import packing, schema
 from openecr.scan.vulndb.description import Description
 
-_KEPT_ROWS = 2048
+_KEPT_ADVISORIES = 50_000
+"""About 50 MB; a kernel alone has thousands."""
+_STEP = 4096
 _RECORDS_OF_A_CVE = 4
 """What one lacks another may have; more are not asked."""
 _PRAGMAS = (
@@ -31,47 +33,26 @@ class IndexUnusable(Exception):
     """The file is no index that this openecr can read, or not the one that was published; one sentence."""
 
 
-class IndexFile:
+class Index:
     """One build of the vulnerability database; ``openecr.scan.advisories.AdvisoryIndex``. For any number of threads."""
 
     def __init__(self, connection: apsw.Connection, description: Description) -> None:
         self._connection = connection
         self._lock = threading.Lock()
         self._rows: OrderedDict[tuple[str, str], tuple[Advisory, ...]] = OrderedDict()
+        self._kept_advisories = 0
         self._package_content = packing.decompressor(_meta(connection, "package dictionary"))
         self._detail_content = packing.decompressor(_meta(connection, "detail dictionary"))
         self.description = description
         """How old it is, how much of what it holds, from whom."""
         self._ecosystems = frozenset(description.ecosystems)
 
-    @classmethod
-    def open(cls, path: Path, *, sha256_hex: str | None = None) -> "IndexFile":
-        """Open a build.
-
-        Args:
-            sha256_hex: what the file was published with; None where it was not published.
-        Raises:
-            IndexUnusable
-            FileNotFoundError
-        """
-        if sha256_hex is not None and _digest(path) != sha256_hex:
-            raise IndexUnusable(f"{path} is damaged: it is not what was published")
-        connection = _connect(path)
-        try:
-            _require_format(path, connection)
-            return cls(connection, Description.of(orjson.loads(_meta(connection, "description"))))
-        except (apsw.Error, orjson.JSONDecodeError, LookupError, TypeError, ValueError, zstandard.ZstdError):
-            connection.close()
-            raise IndexUnusable(f"{path} is damaged; make it anew with: openecr vulndb update") from None
-        except IndexUnusable:
-            connection.close()
-            raise
-
     def close(self) -> None:
         """Let go of the file; nothing can be looked up after."""
         with self._lock:
             self._connection.close(True)
             self._rows.clear()
+            self._kept_advisories = 0
 
     @property
     def built_us(self) -> int:
@@ -103,8 +84,9 @@ class IndexFile:
             content = self._one("SELECT advisories FROM package WHERE ecosystem = ? AND name = ?", key)
             found = () if content is None else self._unpacked_row(key, content)
             self._rows[key] = found
-            if len(self._rows) > _KEPT_ROWS:
-                self._rows.popitem(last=False)
+            self._kept_advisories += 1 + len(found)
+            while self._kept_advisories > _KEPT_ADVISORIES and len(self._rows) > 1:
+                self._kept_advisories -= 1 + len(self._rows.popitem(last=False)[1])
             return found
 
     def details(self, ids: tuple[str, ...]) -> dict[str, Details]:
@@ -127,6 +109,21 @@ class IndexFile:
         with self._lock:
             asked = "SELECT 1 FROM withdrawn WHERE id = ?"
             return frozenset(name for name in ids if self._one(asked, (name,)) is not None)
+
+    def rows(self) -> Iterator[tuple[str, str, bytes]]:
+        """(ecosystem, package, digest of its advisories) of every package, in order.
+
+        Raises:
+            IndexUnusable: the file is damaged.
+        """
+        after: tuple[str, str] = ("", "")
+        while True:
+            with self._lock:
+                found = self._all(_ROWS_AFTER, (*after, _STEP))
+            yield from found
+            if len(found) < _STEP:
+                return
+            after = found[-1][:2]
 
     def _of_record(self, name: str) -> Details | None:
         content = self._one("SELECT content FROM detail WHERE id = ?", (name,))
@@ -180,6 +177,9 @@ class IndexFile:
 
 
 _DAMAGED = "the vulnerability database is damaged; make it anew with: openecr vulndb update"
+_ROWS_AFTER = """
+SELECT ecosystem, name, digest FROM package WHERE (ecosystem, name) > (?, ?) ORDER BY ecosystem, name LIMIT ?
+"""
 _TELLS_OF = "SELECT id, rank FROM alias WHERE cve = ? ORDER BY rank, id LIMIT ?"
 
 
@@ -192,34 +192,27 @@ def _completed(told: Details, other: Details) -> Details:
     return replace(told, published_us=other.published_us) if told.published_us is None else told
 
 
-def rows(path: Path) -> "Rows":
-    """The rows of a file, in the order of their keys, for a comparison.
+def open_index(path: Path, *, sha256_hex: str | None = None) -> Index:
+    """Open a build.
 
+    Args:
+        sha256_hex: what the file was published with; None where that was seen to, or it was not published.
     Raises:
         IndexUnusable
+        FileNotFoundError
     """
+    if sha256_hex is not None and _digest(path) != sha256_hex:
+        raise IndexUnusable(f"{path} is damaged: it is not what was published")
     connection = _connect(path)
     try:
         _require_format(path, connection)
+        return Index(connection, Description.of(orjson.loads(_meta(connection, "description"))))
+    except (apsw.Error, orjson.JSONDecodeError, LookupError, TypeError, ValueError, zstandard.ZstdError):
+        connection.close()
+        raise IndexUnusable(f"{path} is damaged; make it anew with: openecr vulndb update") from None
     except IndexUnusable:
         connection.close()
         raise
-    return Rows(connection)
-
-
-class Rows:
-    """(ecosystem, package, digest of the row) of a build, one after another."""
-
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-
-    def all(self) -> Iterator[tuple[str, str, bytes]]:
-        """Each row."""
-        yield from self._connection.execute("SELECT ecosystem, name, digest FROM package ORDER BY ecosystem, name")
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._connection.close(True)
 
 
 def _connect(path: Path) -> apsw.Connection:
