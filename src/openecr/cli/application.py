@@ -32,6 +32,7 @@ from openecr.cli import (
     undelete,
     usage,
     vpc,
+    vulndb,
     vulns,
     worker,
     workload,
@@ -96,6 +97,7 @@ app.add_typer(workload.app, name="workload")
 app.add_typer(vpc.app, name="vpc")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(oidc.app, name="oidc")
+app.add_typer(vulndb.app, name="vulndb")
 
 _USAGE_ERRORS: Any = typer.BadParameter.__mro__[1]
 """typer's UsageError: click's own in some of its releases, a copy of it in others."""

@@ -9,6 +9,9 @@ _SOURCES = {
     "GHSA": "GITHUB",
     "CVE": "NVD",
     "DEBIAN": "DEBIAN_CVE",
+    "DSA-CONTRIB": "DRUPAL",
+    "DSA-CORE": "DRUPAL",
+    "DRUPAL": "DRUPAL",
     "DSA": "DEBIAN_CVE",
     "DLA": "DEBIAN_CVE",
     "DTSA": "DEBIAN_CVE",
@@ -63,5 +66,6 @@ def is_malicious(record_id: str) -> bool:
 
 def source(record_id: str) -> str:
     """Who wrote the record, as Inspector names sources where it has a name for it, else in the same manner."""
-    prefix = record_id.partition("-")[0]
-    return _SOURCES.get(prefix, prefix.upper() or "UNKNOWN")
+    first, _, rest = record_id.partition("-")
+    longer = _SOURCES.get(f"{first}-{rest.partition('-')[0]}")
+    return longer or _SOURCES.get(first, first.upper() or "UNKNOWN")
