@@ -1,7 +1,7 @@
 """Pull gates: a repository, or a registry, serves no image whose scan found too much, or that has none.
 
-A gate is asked at every pull of a manifest (GET, BatchGetImage); artifacts such as signatures and SBOMs pass. The rule is
-kept on the repository, or on the registry for those that have none of their own.
+A gate is asked at every pull of a manifest (GET, BatchGetImage); artifacts such as signatures and SBOMs pass. The rule
+is kept on the repository, or on the registry for those that have none of their own.
 """
 
 from dataclasses import dataclass
