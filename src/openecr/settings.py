@@ -100,6 +100,10 @@ class Settings:
     """How long after a lifecycle policy is put it runs first, in seconds: time for a preview, or a second thought."""
     lifecycle_brake_percent: int = 0
     """A run of a lifecycle policy that would delete more than this share of a repository's images stops; 0 lets all."""
+    vulndb_max_age_days: int = 7
+    """A scan with vulnerability data older than this many days says so, and the gate refuses it; 0 for any age."""
+    event_days: int = 7
+    """How long what happened can be read with ``openecr events``."""
     scrub_days: int = 30
     """Every layer is read again, and compared with its digests, within this many days; 0 leaves that to ``fsck``."""
     disk_reserve_bytes: int | None = None
@@ -172,6 +176,10 @@ class Settings:
             raise SettingsError("lifecycle_brake_percent is from 0, which stops nothing, to 100")
         if self.scrub_days < 0:
             raise SettingsError("scrub_days is a number of days, 0 for no scrub")
+        if self.vulndb_max_age_days < 0:
+            raise SettingsError("vulndb_max_age_days is a number of days, 0 for any age")
+        if self.event_days < 1:
+            raise SettingsError("event_days is a number of days, at least 1")
         if self.audit_days < 1:
             raise SettingsError("audit_days is a number of days, at least 1")
         if self.images_per_repository < 1 or self.repositories_per_registry < 1:

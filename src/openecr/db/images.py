@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from openecr.db import inventories
 from openecr.db.connection import Connection, Row
 from openecr.names import RegistryName
 
@@ -117,6 +118,17 @@ def find_tagged(db: Connection, repository_key: int, tag: str) -> Image | None:
         tag=tag,
     )
     return None if found is None else Image(*found)
+
+
+def hold(db: Connection, image_key: int) -> bool:
+    """Hold an image against deletion until the transaction ends; False where it is gone."""
+    return db.locked_row("image", "SELECT id FROM image WHERE id = :key", key=image_key) is not None
+
+
+def repository_of(db: Connection, image_key: int) -> int | None:
+    """The key of the repository that an image is in."""
+    found = db.row("SELECT repository_key FROM image WHERE id = :key", key=image_key)
+    return None if found is None else int(found[0])
 
 
 def manifest_of(db: Connection, image_key: int) -> bytes:
@@ -379,7 +391,9 @@ def weigh(db: Connection, image_key: int) -> None:
 
 
 def delete(db: Connection, image_key: int) -> None:
-    """Remove an image with its tags and references; the foreign keys refuse it while an index names it."""
+    """Remove an image with its tags and references, and what scans found; the foreign keys refuse it while an index
+    names it."""
+    inventories.forget_image(db, image_key)
     for table in ("tag", "image_layer", "image_child", "image_gap"):
         db.run(f"DELETE FROM {table} WHERE image_key = :key", key=image_key)
     db.run("DELETE FROM image WHERE id = :key", key=image_key)

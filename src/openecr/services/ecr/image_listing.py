@@ -13,6 +13,7 @@ from openecr.names import Digest
 from openecr.services.ecr import image_ids
 from openecr.services.ecr.images import artifact_media_type, pull
 from openecr.services.ecr.repositories import require
+from openecr.services.ecr.scanning import statuses as scan_statuses
 from openecr.services.pages import Names, Page, page
 
 _START: list[str | int] = [-1, ""]
@@ -202,8 +203,15 @@ def require_image(call: Call, repository: Repository, asked: dict[str, str]) -> 
     return found
 
 
+def told_id(image: Image, asked: dict[str, str]) -> dict[str, str]:
+    """The id of an image in an answer: its digest, and the tag where it was asked for by tag."""
+    tag = asked.get("imageTag")
+    return {"imageDigest": str(Digest(image.digest))} | ({} if tag is None else {"imageTag": tag})
+
+
 def _details(call: Call, repository: Repository, found: list[Image]) -> list[dict[str, Any]]:
     tags = images.tags_of_many(call.db, found)
+    scanned = scan_statuses.of_page(call.db, repository, found)
     return [
         {
             "registryId": repository.registry.account_id,
@@ -220,6 +228,7 @@ def _details(call: Call, repository: Repository, found: list[Image]) -> list[dic
             "lastArchivedAt": None if image.archived_us is None else image.archived_us // 1000 * 1000,
             "lastActivatedAt": None if image.activated_us is None else image.activated_us // 1000 * 1000,
         }
+        | scanned.get(image.key, {})
         for image in found
     ]
 
