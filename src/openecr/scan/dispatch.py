@@ -5,65 +5,63 @@ from typing import TypeVar
 
 from openecr.scan.catalogers import Cataloger
 
-MAGIC_BYTES = 8
-"""How much of a file's beginning ``by_magic`` is given at least."""
+_MAGIC_BYTES = 8
 _TAIL_CHARACTERS = 3
 _Test = TypeVar("_Test")
-_Wanting = dict[_Test, tuple[Cataloger, ...]]
+_Numbers = tuple[int, ...]
+"""Of catalogers, in their order."""
 
 
 class Dispatch:
     """The tests of some catalogers."""
 
     def __init__(self, catalogers: Sequence[Cataloger]) -> None:
-        self._paths = _by(catalogers, lambda cataloger: cataloger.paths)
-        self._names = _by(catalogers, lambda cataloger: cataloger.names)
-        self._directories: dict[str, list[tuple[str, tuple[Cataloger, ...]]]] = {}
-        for place, wanting in _by(catalogers, lambda cataloger: cataloger.directories).items():
+        self._catalogers = tuple(catalogers)
+        self._paths = self._by(lambda cataloger: cataloger.paths)
+        self._names = self._by(lambda cataloger: cataloger.names)
+        self._folders = self._by(lambda cataloger: cataloger.folders)
+        self._magic = self._by(lambda cataloger: cataloger.magic)
+        self._directories: dict[str, list[tuple[str, _Numbers]]] = {}
+        for place, numbers in self._by(lambda cataloger: cataloger.directories).items():
             directory, _, end = place.partition("/*")
-            self._directories.setdefault(directory, []).append((end, wanting))
-        self._magic = _by(catalogers, lambda cataloger: cataloger.magic)
-        suffixes = _by(catalogers, lambda cataloger: [suffix.lower() for suffix in cataloger.suffixes])
-        self._suffixes: dict[str, list[tuple[str, tuple[Cataloger, ...]]]] = {}
+            self._directories.setdefault(directory, []).append((end, numbers))
+        suffixes = self._by(lambda cataloger: [suffix.lower() for suffix in cataloger.suffixes])
         self._tail = min([_TAIL_CHARACTERS, *map(len, suffixes)])
-        for suffix, wanting in suffixes.items():
-            self._suffixes.setdefault(suffix[-self._tail :], []).append((suffix, wanting))
+        self._suffixes: dict[str, list[tuple[str, _Numbers]]] = {}
+        for suffix, numbers in suffixes.items():
+            self._suffixes.setdefault(suffix[-self._tail :], []).append((suffix, numbers))
         self._beginnings = frozenset(magic[:1] for magic in self._magic)
-        self.magic_bytes = max([MAGIC_BYTES, *map(len, self._magic)])
+        self.magic_bytes = max([_MAGIC_BYTES, *map(len, self._magic)])
         """How much of a file's beginning is to be tested."""
 
     def by_path(self, path: str) -> tuple[Cataloger, ...]:
         """The catalogers that want a file for its path, in their order, each once."""
         directory, _, name = path.rpartition("/")
         named, placed, whole = self._names.get(name), self._directories.get(directory), self._paths.get(path)
+        in_folder = self._folders.get(directory.rpartition("/")[2])
         tailed = self._suffixes.get(path[-self._tail :].lower())
-        if named is None and placed is None and whole is None and tailed is None:
+        if named is None and placed is None and whole is None and in_folder is None and tailed is None:
             return ()
-        found = dict.fromkeys((*(whole or ()), *(named or ())))
-        for end, wanting in placed or ():
+        found = {*(whole or ()), *(named or ()), *(in_folder or ())}
+        for end, numbers in placed or ():
             if name.endswith(end):
-                found.update(dict.fromkeys(wanting))
-        if tailed is not None:
-            lower = "/" + path.lower()
-            for suffix, wanting in tailed:
-                if lower.endswith(suffix):
-                    found.update(dict.fromkeys(wanting))
-        return tuple(found)
+                found.update(numbers)
+        lower = "/" + path.lower()
+        for suffix, numbers in tailed or ():
+            if lower.endswith(suffix):
+                found.update(numbers)
+        return tuple(self._catalogers[number] for number in sorted(found))
 
     def by_magic(self, head: bytes) -> tuple[Cataloger, ...]:
         """The catalogers that want a file for its first bytes."""
         if head[:1] not in self._beginnings:
             return ()
-        return tuple(
-            dict.fromkeys(
-                cataloger for magic, wanting in self._magic.items() if head.startswith(magic) for cataloger in wanting
-            )
-        )
+        found = {number for magic, numbers in self._magic.items() if head.startswith(magic) for number in numbers}
+        return tuple(self._catalogers[number] for number in sorted(found))
 
-
-def _by(catalogers: Sequence[Cataloger], tests: Callable[[Cataloger], Iterable[_Test]]) -> _Wanting[_Test]:
-    found: dict[_Test, tuple[Cataloger, ...]] = {}
-    for cataloger in catalogers:
-        for test in tests(cataloger):
-            found[test] = (*found.get(test, ()), cataloger)
-    return found
+    def _by(self, tests: Callable[[Cataloger], Iterable[_Test]]) -> dict[_Test, _Numbers]:
+        found: dict[_Test, _Numbers] = {}
+        for number, cataloger in enumerate(self._catalogers):
+            for test in tests(cataloger):
+                found[test] = (*found.get(test, ()), number)
+        return found

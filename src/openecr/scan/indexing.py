@@ -12,11 +12,8 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Self
 
-from openecr.scan.decompression import UnreadableLayer
 from openecr.scan.indexing_process import END, FAILED, FRAME, INVENTORY, LIMIT, PART, PART_BYTES, UNREADABLE
-from openecr.scan.inventories import decoded
-from openecr.scan.limits import LIMITS, LimitExceeded, Limits
-from openecr.scan.packages import LayerInventory
+from openecr.scan.limits import LIMITS, Limits
 
 _ANSWER_BYTES = 512 << 20
 _INHERITED = ("PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "LD_LIBRARY_PATH", "LANG", "TMPDIR")
@@ -35,13 +32,14 @@ class _Child:
 
 
 class IndexingFailed(Exception):
-    """The process that read a layer was lost, or gave up; the message says how, for the scan's description."""
+    """A layer has no inventory: it is unreadable, exceeds a limit, or cost the process that read it; the message says
+    which, for the scan's description."""
 
 
 class Indexer:
     """Indexes the layers of an image, one after another, in one child process, which is replaced when it is lost.
 
-    ``async with Indexer() as indexer: inventory = await indexer.index(chunks)``
+    ``async with Indexer() as indexer: inventory = unpack(await indexer.index(chunks))``
     """
 
     def __init__(self, limits: Limits = LIMITS) -> None:
@@ -63,19 +61,13 @@ class Indexer:
         """The child's process id, while there is one."""
         return self._child.process.pid if self._child else None
 
-    async def index(self, chunks: AsyncIterable[bytes]) -> LayerInventory:
-        """The inventory of a compressed layer.
+    async def index(self, chunks: AsyncIterable[bytes]) -> bytes:
+        """The inventory of a compressed layer, as ``inventories.pack`` makes it.
 
         Raises:
-            UnreadableLayer: no archive, or one that is truncated or corrupt.
-            LimitExceeded: it is larger, deeper or more crowded than is read.
-            IndexingFailed: the child was lost, or the deadline passed.
+            IndexingFailed: there is none, and why.
             Whatever ``chunks`` raises.
         """
-        return decoded(await self.encoded_inventory(chunks))
-
-    async def encoded_inventory(self, chunks: AsyncIterable[bytes]) -> bytes:
-        """The same as bytes, as they are kept; raises what ``index`` raises."""
         try:
             child = self._child = self._child or await self._start()
             async with asyncio.timeout(self._limits.layer_seconds) as deadline:
@@ -93,12 +85,10 @@ class Indexer:
         if kind == INVENTORY:
             return answer
         reason = answer.decode(errors="backslashreplace")
-        if kind == UNREADABLE:
-            raise UnreadableLayer(reason)
-        if kind == LIMIT:
-            raise LimitExceeded(reason)
+        if kind in (UNREADABLE, LIMIT):
+            raise IndexingFailed(reason)
         await self._end()
-        raise IndexingFailed(f"the layer could not be indexed: {reason}" if kind == FAILED else "a garbled answer")
+        raise IndexingFailed(f"the layer could not be indexed: {reason if kind == FAILED else 'a garbled answer'}")
 
     async def _start(self) -> _Child:
         process = await asyncio.create_subprocess_exec(

@@ -1,7 +1,7 @@
 """``python -m openecr.scan.indexing_process LIMITS PARENT``: layers in, inventories out, in a process that can be lost.
 
 Frames go both ways: a letter, a length of four bytes, so many bytes. In: ``D`` a part of a layer, ``E`` its end. Out,
-one for each layer: ``I`` its inventory (``inventories.encoded``), or a reason: ``U`` unreadable, ``L`` a limit, ``F``
+one for each layer: ``I`` its inventory (``inventories.pack``), or a reason: ``U`` unreadable, ``L`` a limit, ``F``
 an error of openecr's own, after which the process is not to be used again.
 
 What it reads is hostile. It has no secrets in its environment, makes no files but temporary ones without a name, and
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from openecr.scan.decompression import UnreadableLayer
-from openecr.scan.inventories import encoded
+from openecr.scan.inventories import pack
 from openecr.scan.layers import index_layer
 from openecr.scan.limits import LimitExceeded, Limits
 
@@ -82,7 +82,7 @@ def main(arguments: list[str]) -> int:
 
 def _index(layer: _Layer, limits: Limits) -> tuple[bytes, bytes]:
     try:
-        return INVENTORY, encoded(index_layer(layer.parts(), limits))
+        return INVENTORY, pack(index_layer(layer.parts(), limits))
     except UnreadableLayer as error:
         return UNREADABLE, str(error).encode()
     except LimitExceeded as error:

@@ -1,25 +1,40 @@
 """Inventories of layers as bytes, as they are kept and as the indexing process hands them over."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 import orjson
 import zstandard
 
+from openecr.scan.catalogers import CATALOGERS, Cataloger
 from openecr.scan.packages import Distribution, FileFacts, LayerInventory, Package, Unread
 
 _FORMAT = b"openecr-layer-1\n"
 _DOCUMENT_BYTES = 2 << 30
 _LEVEL = 9
+_ENGINE_VERSION = 1
+"""Raised whenever the same layer and catalogers would give another inventory."""
 _Made = TypeVar("_Made")
+
+
+def catalogers_version(catalogers: Sequence[Cataloger]) -> str:
+    """What an inventory is kept by beside its layer: another one whenever engine, form or a cataloger is another."""
+    parts = sorted(f"{cataloger.name}:{cataloger.version}" for cataloger in catalogers)
+    parts += [str(_ENGINE_VERSION), _FORMAT.decode()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+CATALOGERS_VERSION = catalogers_version(CATALOGERS)
+"""Of the catalogers that openecr has."""
 
 
 class InventoryUnusable(ValueError):
     """The bytes are no inventory, or one of another version of openecr: the layer is to be indexed again."""
 
 
-def encoded(inventory: LayerInventory) -> bytes:
+def pack(inventory: LayerInventory) -> bytes:
     """An inventory as bytes: JSON of what is not usual, owned paths by directory, compressed."""
     document = {
         "files": {path: _file(facts) for path, facts in inventory.files.items()},
@@ -32,11 +47,11 @@ def encoded(inventory: LayerInventory) -> bytes:
     return _FORMAT + zstandard.ZstdCompressor(level=_LEVEL).compress(orjson.dumps(document))
 
 
-def decoded(data: bytes) -> LayerInventory:
+def unpack(data: bytes) -> LayerInventory:
     """The inventory of some bytes.
 
     Raises:
-        InventoryUnusable: they are not ``encoded``'s.
+        InventoryUnusable: they are not ``pack``'s.
     """
     if not data.startswith(_FORMAT):
         raise InventoryUnusable("an inventory of another version")

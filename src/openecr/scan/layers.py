@@ -4,7 +4,6 @@ Whiteouts are those of the OCI image specification (layer.md, 'Whiteouts'); name
 not the opaque one are AUFS's own.
 """
 
-import hashlib
 import io
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -19,24 +18,12 @@ from openecr.scan.facts import bounded
 from openecr.scan.limits import LIMITS, LimitExceeded, Limits
 from openecr.scan.packages import FileFacts, LayerInventory, Unread
 
-_ENGINE_VERSION = 1
-"""Raised whenever the same layer and catalogers would give another inventory."""
 _IN_MEMORY_BYTES = 8 << 20
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _AUFS = ".wh..wh."
 _WARNINGS = 1000
 _NOTHING = FileFacts()
-
-
-def catalogers_version(catalogers: Sequence[Cataloger]) -> str:
-    """What an inventory is kept by beside the layer's digest: it changes with the engine and with each cataloger."""
-    parts = sorted(f"{cataloger.name}:{cataloger.version}" for cataloger in catalogers)
-    return hashlib.sha256("\n".join([str(_ENGINE_VERSION), *parts]).encode()).hexdigest()[:16]
-
-
-CATALOGERS_VERSION = catalogers_version(CATALOGERS)
-"""Of the catalogers that openecr has."""
 
 
 def index_layer(

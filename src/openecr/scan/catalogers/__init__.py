@@ -55,6 +55,8 @@ class Cataloger:
     directories: tuple[str, ...] = ()
     """Every file directly in this directory, such as ``var/lib/dpkg/status.d``; with ``*`` before it those that end so:
     ``var/lib/dpkg/info/*.list``."""
+    folders: tuple[str, ...] = ()
+    """Every file directly in a directory of this name, wherever it is, such as ``conda-meta``."""
     magic: tuple[bytes, ...] = ()
     """First bytes of the content, such as ``\\x7fELF``."""
 
