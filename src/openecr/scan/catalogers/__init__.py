@@ -53,9 +53,21 @@ class Cataloger:
     suffixes: tuple[str, ...] = ()
     """Ends of the path, such as ``.dist-info/METADATA``, ``.jar``; compared in lower case."""
     directories: tuple[str, ...] = ()
-    """Every file directly in this directory, such as ``var/lib/dpkg/status.d``."""
+    """Every file directly in this directory, such as ``var/lib/dpkg/status.d``; with ``*`` before it those that end so:
+    ``var/lib/dpkg/info/*.list``."""
+    folders: tuple[str, ...] = ()
+    """Every file directly in a directory of this name, wherever it is, such as ``conda-meta``."""
     magic: tuple[bytes, ...] = ()
     """First bytes of the content, such as ``\\x7fELF``."""
 
 
-CATALOGERS: tuple[Cataloger, ...] = ()
+# Below, because each of them takes what it is made of from here.
+from openecr.scan.catalogers import apk, dpkg, os_release, rpm  # noqa: E402
+
+CATALOGERS: tuple[Cataloger, ...] = (
+    *os_release.CATALOGERS,
+    *dpkg.CATALOGERS,
+    *apk.CATALOGERS,
+    *rpm.CATALOGERS,
+)
+"""Every one; their order is that in which a file is shown to those that want it."""
