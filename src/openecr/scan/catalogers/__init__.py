@@ -58,4 +58,60 @@ class Cataloger:
     """First bytes of the content, such as ``\\x7fELF``."""
 
 
-CATALOGERS: tuple[Cataloger, ...] = ()
+# What follows imports the types above.
+from openecr.scan.catalogers.dotnet_installed import DOTNET_DEPENDENCIES, NUSPEC  # noqa: E402
+from openecr.scan.catalogers.dotnet_locks import (  # noqa: E402
+    NUGET_ASSETS,
+    NUGET_CENTRAL,
+    NUGET_CONFIG,
+    NUGET_LOCK,
+    PAKET_LOCK,
+)
+from openecr.scan.catalogers.java_archives import JAVA_ARCHIVES  # noqa: E402
+from openecr.scan.catalogers.java_declared import GRADLE_LOCK, MAVEN_POM, SBT_LOCK  # noqa: E402
+from openecr.scan.catalogers.node_installed import NODE_INSTALLED  # noqa: E402
+from openecr.scan.catalogers.node_locks import BUN_LOCK, DENO_LOCK, NPM_LOCK, PNPM_LOCK  # noqa: E402
+from openecr.scan.catalogers.php import COMPOSER_INSTALLED, COMPOSER_LOCK  # noqa: E402
+from openecr.scan.catalogers.python_installed import PYTHON_EGG, PYTHON_INSTALLED  # noqa: E402
+from openecr.scan.catalogers.python_locks import (  # noqa: E402
+    PDM_LOCK,
+    PIPFILE_LOCK,
+    POETRY_LOCK,
+    PYLOCK,
+    UV_LOCK,
+)
+from openecr.scan.catalogers.python_requirements import PIP_REQUIREMENTS  # noqa: E402
+from openecr.scan.catalogers.ruby import BUNDLER_LOCK, GEM_INSTALLED  # noqa: E402
+from openecr.scan.catalogers.yarn_locks import YARN_LOCK  # noqa: E402
+
+CATALOGERS: tuple[Cataloger, ...] = (
+    PYTHON_INSTALLED,
+    PYTHON_EGG,
+    PIP_REQUIREMENTS,
+    PIPFILE_LOCK,
+    POETRY_LOCK,
+    UV_LOCK,
+    PDM_LOCK,
+    PYLOCK,
+    NODE_INSTALLED,
+    NPM_LOCK,
+    YARN_LOCK,
+    PNPM_LOCK,
+    BUN_LOCK,
+    DENO_LOCK,
+    JAVA_ARCHIVES,
+    MAVEN_POM,
+    GRADLE_LOCK,
+    SBT_LOCK,
+    GEM_INSTALLED,
+    BUNDLER_LOCK,
+    COMPOSER_INSTALLED,
+    COMPOSER_LOCK,
+    DOTNET_DEPENDENCIES,
+    NUSPEC,
+    NUGET_LOCK,
+    NUGET_ASSETS,
+    NUGET_CONFIG,
+    NUGET_CENTRAL,
+    PAKET_LOCK,
+)
