@@ -1,7 +1,7 @@
 """Python: what is installed, by the metadata that installers leave.
 
 ``X.dist-info/METADATA`` (wheels), ``X.egg-info/PKG-INFO`` or a file ``X.egg-info`` (setuptools, distutils),
-``EGG-INFO`` in eggs, unpacked or zipped. Sources: the core metadata specification, the specification of installed projects.
+``EGG-INFO`` in eggs, unpacked or zipped. Sources: the specifications of core metadata and of installed projects.
 """
 
 import re
