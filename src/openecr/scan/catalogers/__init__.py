@@ -54,8 +54,46 @@ class Cataloger:
     """Ends of the path, such as ``.dist-info/METADATA``, ``.jar``; compared in lower case."""
     directories: tuple[str, ...] = ()
     """Every file directly in this directory, such as ``var/lib/dpkg/status.d``."""
+    folders: tuple[str, ...] = ()
+    """Every file directly in a directory of this name, wherever it is, such as ``conda-meta``."""
     magic: tuple[bytes, ...] = ()
     """First bytes of the content, such as ``\\x7fELF``."""
 
 
-CATALOGERS: tuple[Cataloger, ...] = ()
+# What follows imports the types above.
+from openecr.scan.catalogers.cargo import CARGO_AUDITABLE, CARGO_LOCK  # noqa: E402
+from openecr.scan.catalogers.conan import CONAN_INFO, CONAN_LOCK  # noqa: E402
+from openecr.scan.catalogers.conda import CONDA  # noqa: E402
+from openecr.scan.catalogers.erlang import ERLANG_APPLICATION, MIX_LOCK, REBAR_LOCK  # noqa: E402
+from openecr.scan.catalogers.go_binary import GO_BINARY  # noqa: E402
+from openecr.scan.catalogers.go_modules import GO_MOD, GO_SUM, GO_VENDORED  # noqa: E402
+from openecr.scan.catalogers.haskell import CABAL_FREEZE, STACK_LOCK  # noqa: E402
+from openecr.scan.catalogers.julia import JULIA_MANIFEST  # noqa: E402
+from openecr.scan.catalogers.pubspec import PUBSPEC_LOCK  # noqa: E402
+from openecr.scan.catalogers.r_language import R_INSTALLED, RENV_LOCK  # noqa: E402
+from openecr.scan.catalogers.sboms import SBOMS  # noqa: E402
+from openecr.scan.catalogers.swift import PODFILE_LOCK, SWIFT_RESOLVED  # noqa: E402
+
+CATALOGERS: tuple[Cataloger, ...] = (
+    GO_BINARY,
+    GO_MOD,
+    GO_SUM,
+    GO_VENDORED,
+    CARGO_AUDITABLE,
+    CARGO_LOCK,
+    ERLANG_APPLICATION,
+    MIX_LOCK,
+    REBAR_LOCK,
+    PUBSPEC_LOCK,
+    SWIFT_RESOLVED,
+    PODFILE_LOCK,
+    CONAN_LOCK,
+    CONAN_INFO,
+    R_INSTALLED,
+    RENV_LOCK,
+    STACK_LOCK,
+    CABAL_FREEZE,
+    JULIA_MANIFEST,
+    CONDA,
+    SBOMS,
+)
