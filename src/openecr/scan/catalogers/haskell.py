@@ -30,7 +30,7 @@ def _read_freeze(file: WantedFile) -> FileFacts:
     """``constraints:`` with ``any.name ==1.2`` between commas; flags (``name +flag``) are passed over."""
     content = re.sub(r"(?m)^\s*--.*$", "", file.text().decode("utf-8", "replace"))
     found = []
-    for part in content.replace("\n", " ").split(","):
+    for part in content.replace(",", "\n").split("\n"):
         constraint = part.strip().removeprefix("constraints:").strip()
         if len(constraint) < 512 and (match := _FROZEN.fullmatch(constraint)):
             found.append(_package(match, "cabal-freeze"))
