@@ -204,3 +204,48 @@ class VulnerabilityData:
                     f"INSERT INTO vulnerability_data ({columns}) VALUES ({', '.join(f':{name}' for name in names)})",
                     **dict(zip(names, row, strict=True)),
                 )
+
+
+def settled(ecr: Any, name: str, **image_id: str) -> dict[str, Any]:
+    """What DescribeImageScanFindings says once an image's scan has ended."""
+
+    def ended() -> dict[str, Any] | None:
+        found: dict[str, Any] = ecr.describe_image_scan_findings(repositoryName=name, imageId=image_id)
+        return None if found["imageScanStatus"]["status"] in ("IN_PROGRESS", "PENDING") else found
+
+    return wait_until(ended, f"the scan of {image_id} in {name} has ended")
+
+
+def status_of(answer: dict[str, Any]) -> tuple[str, str]:
+    """Status and description of a scan."""
+    return answer["imageScanStatus"]["status"], answer["imageScanStatus"].get("description", "")
+
+
+def names_of(answer: dict[str, Any]) -> list[str]:
+    """The vulnerabilities of an answer, in its order, in whichever shape."""
+    found = answer["imageScanFindings"]
+    if "findings" in found:
+        return [item["name"] for item in found["findings"]]
+    return [item["packageVulnerabilityDetails"]["vulnerabilityId"] for item in found.get("enhancedFindings", [])]
+
+
+@contextmanager
+def enhanced(ecr: Any, continuous: Sequence[str] = (), on_push: Sequence[str] = ()) -> Iterator[None]:
+    """As long as the registry scans in the enhanced way, by these filters."""
+
+    def rule(frequency: str, filters: Sequence[str]) -> list[dict[str, Any]]:
+        told = [{"filter": item, "filterType": "WILDCARD"} for item in filters]
+        return [{"scanFrequency": frequency, "repositoryFilters": told}] if filters else []
+
+    rules = rule("CONTINUOUS_SCAN", continuous) + rule("SCAN_ON_PUSH", on_push)
+    ecr.put_registry_scanning_configuration(scanType="ENHANCED", rules=rules)
+    try:
+        yield
+    finally:
+        ecr.put_registry_scanning_configuration(scanType="BASIC", rules=[])
+
+
+def events_of(server: Server, detail_type: str, repository_name: str) -> list[dict[str, Any]]:
+    """The events of one kind about a repository, the oldest first, as operators read them."""
+    printed = server.command("events", "--type", detail_type).stdout
+    return [event for line in printed.splitlines() if repository_name in line and (event := json.loads(line))]
