@@ -1,7 +1,7 @@
 """Images with packages in them, and vulnerability data on those packages: all made by the tests, all small.
 
-Every image is its layers; every layer is a few files in a gzipped tar. Records are OSV's (https://ossf.github.io/osv-schema/)
-with names and numbers of the tests' own.
+Every image is its layers; every layer is a few files in a gzipped tar. Records are OSV's
+(https://ossf.github.io/osv-schema/), with names and numbers of the tests' own.
 """
 
 import gzip
@@ -28,9 +28,9 @@ MEDIUM = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:L/I:N/A:N"
 """5.3"""
 LOW = "CVSS:3.1/AV:L/AC:H/PR:L/UI:R/S:U/C:L/I:N/A:N"
 """2.2"""
-_NOBODY = "\n".join(("NAME=Example", "ID=example", 'VERSION_ID="1"', 'PRETTY_NAME="Example 1"'))
-_DEBIAN = "\n".join(("ID=debian", 'VERSION_ID="12"', "VERSION_CODENAME=bookworm", 'PRETTY_NAME="Debian 12"'))
-_ALPINE = "\n".join(("ID=alpine", "VERSION_ID=3.19.1", 'PRETTY_NAME="Alpine Linux v3.19"'))
+_NOBODY = 'ID=example\nVERSION_ID="1"\nPRETTY_NAME="Example 1"\n'
+_DEBIAN = 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\nPRETTY_NAME="Debian 12"\n'
+_ALPINE = 'ID=alpine\nVERSION_ID=3.19.1\nPRETTY_NAME="Alpine Linux v3.19"\n'
 
 
 def layer(files: Mapping[str, str | bytes]) -> bytes:

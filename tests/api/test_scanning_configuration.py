@@ -1,4 +1,4 @@
-"""Which repositories are scanned, and when: the registry's configuration, its filters, and the repositories' own flag."""
+"""Which repositories are scanned, and when: the registry's configuration and filters, the repositories' own flag."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -96,7 +96,11 @@ def test_wrong_combinations_change_nothing(ecr: Any, scan_type: str, frequencies
 @pytest.mark.parametrize(
     ("arguments", "parameter", "words"),
     [
-        ({"rules": [rule("SCAN_ON_PUSH", "a"), rule("MANUAL", "b"), rule("MANUAL", "c")]}, "rules", "less than or equal"),
+        (
+            {"rules": [rule("SCAN_ON_PUSH", "a"), rule("MANUAL", "b"), rule("MANUAL", "c")]},
+            "rules",
+            "less than or equal",
+        ),
         ({"rules": [rule("SOMETIMES", "a")]}, "scanFrequency", "SCAN_ON_PUSH"),
         ({"rules": [rule("SCAN_ON_PUSH", "Upper")]}, "filter", "regular expression"),
         ({"rules": [rule("SCAN_ON_PUSH", *(f"r{number}" for number in range(101)))]}, "repositoryFilters", "less than"),
@@ -138,7 +142,8 @@ def test_the_truth_table_of_filters(server: Server, scan_filter: str) -> None:
 
 
 def test_wildcards_are_no_regular_expressions_and_cost_linear_time(ecr: Any, repository: str) -> None:
-    ecr.put_registry_scanning_configuration(scanType="BASIC", rules=[rule("SCAN_ON_PUSH", "t.st*", "*e*e*e*e*e*e*e*e*x")])
+    rules = [rule("SCAN_ON_PUSH", "t.st*", "*e*e*e*e*e*e*e*e*x")]
+    ecr.put_registry_scanning_configuration(scanType="BASIC", rules=rules)
 
     assert applied(ecr, repository) == [("MANUAL", False, [])]
 
@@ -162,9 +167,7 @@ def test_the_repositories_own_flag(ecr: Any, repository: str, repository_name: s
     assert applied(ecr, repository, other) == [("MANUAL", False, []), ("SCAN_ON_PUSH", True, [])]
 
     put = members_of(
-        ecr.put_image_scanning_configuration(
-            repositoryName=repository, imageScanningConfiguration={"scanOnPush": True}
-        )
+        ecr.put_image_scanning_configuration(repositoryName=repository, imageScanningConfiguration={"scanOnPush": True})
     )
     assert put == {
         "registryId": ACCOUNT,
