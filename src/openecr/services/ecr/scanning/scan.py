@@ -222,8 +222,16 @@ class _Settling:
         failure = self._failure(scan.scan_type)
         if failure is not None:
             status, description = failure
+            # What an earlier scan found goes: counts of none would be read as clean while the next one is made.
             return replace(
-                scan, status=status, description=description, manual_us=None, completed_us=self.now_us, counts="{}"
+                scan,
+                status=status,
+                description=description,
+                manual_us=None,
+                completed_us=self.now_us,
+                generation=None,
+                data_built_us=None,
+                counts="{}",
             )
         assert self.opened is not None  # noqa: S101 - without data every scan fails
         status, description = self._success(scan.scan_type)
