@@ -167,7 +167,7 @@ def guessed_package(file_name: str, manifest: dict[str, str], inner_path: str) -
         )
     if not (_WORD.fullmatch(artifact) and version):
         return None
-    group = group_of(artifact) or _group_in(manifest, symbolic, artifact)
+    group = group_of(artifact, version) or _group_in(manifest, symbolic, artifact)
     name = f"{group}:{artifact}" if group else artifact
     return Package("Maven", name, version, "jar", inner_path=inner_path, guessed=True)
 
