@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 import pytest
+from tests.unit.scan.cataloging import facts, found
 
 from openecr.scan.catalogers import Cataloger
 from openecr.scan.catalogers.node_installed import NODE_INSTALLED
 from openecr.scan.catalogers.node_locks import BUN_LOCK, DENO_LOCK, NPM_LOCK, PNPM_LOCK
 from openecr.scan.catalogers.yarn_locks import YARN_LOCK
 from openecr.scan.documents import DocumentRefused
-from tests.unit.scan.cataloging import facts, found
 
 PACKAGE = {"name": "ws", "version": "8.2.3", "license": "MIT"}
 EVERYWHERE = ["@babel/types 7.20.0", "lodash 4.17.15", "minimist 1.2.5"]
@@ -363,8 +363,10 @@ class TestLocks:
             (DENO_LOCK, "app/deno.lock", json.dumps(DENO_3), EVERYWHERE),
             (DENO_LOCK, "app/deno.lock", json.dumps(DENO_2), EVERYWHERE),
         ],
-        ids=["npm 3", "npm 2", "npm 1", "yarn 1", "yarn 1 crlf", "yarn", "pnpm 5", "pnpm 6", "pnpm 9", "bun"]
-        + ["deno 5", "deno 3", "deno 2"],
+        ids=[
+            *("npm 3", "npm 2", "npm 1", "yarn 1", "yarn 1 crlf", "yarn"),
+            *("pnpm 5", "pnpm 6", "pnpm 9", "bun", "deno 5", "deno 3", "deno 2"),
+        ],
     )
     def test_what_is_from_a_registry_is_declared(
         self, cataloger: Cataloger, path: str, content: str, packages: list[str]

@@ -25,7 +25,9 @@ def read_installed(file: WantedFile) -> FileFacts:
         (
             package
             for entry in packages
-            for package in _packages(entry, "composer-installed", development=mapping(entry).get("name") in development)
+            for package in _packages(
+                entry, "composer-installed", development=text(mapping(entry).get("name")) in development
+            )
         ),
         file.limits,
     )
