@@ -86,6 +86,21 @@ class TestIdentity:
                 ["Bundle-SymbolicName: org.example.plugin", "Bundle-Version: 3.1.0.v2024"],
                 "org.example:plugin 3.1.0.v2024",
             ),
+            (
+                "lib/commons-cli.jar",
+                ["Bundle-SymbolicName: org.apache.commons.cli", "Bundle-Version: 1.5.0"],
+                "commons-cli:commons-cli 1.5.0",
+            ),
+            (
+                "lib/guice-servlet.jar",
+                ["Bundle-SymbolicName: com.google.inject.servlet", "Bundle-Version: 4.2.3"],
+                "guice-servlet 4.2.3",
+            ),
+            (
+                "cache/bundle7/bundle.jar",
+                ["Bundle-SymbolicName: org.example.web", "Bundle-Version: 1.0.0"],
+                "org.example:web 1.0.0",
+            ),
             ("lib/own.jar", ["Specification-Version: 2.0"], "own 2.0"),
             ("lib/own.jar", ["Implementation-Version: 3", "Specification-Version: 2.0"], "own 3"),
             ("lib/own.jar", ["Implementation-Version: ${version}", "Bundle-Version: 2.0"], "own 2.0"),
