@@ -76,6 +76,7 @@ class TestIdentity:
             ("lib/own-1.0.jar", ["Implementation-Vendor-Id: Example, Inc."], "own 1.0"),
             ("lib/own-1.0.jar", ["Bundle-SymbolicName: org.example.own;singleton:=true"], "org.example:own 1.0"),
             ("lib/own-1.0.jar", ["Bundle-SymbolicName: org.example.other"], "own 1.0"),
+            ("lib/own-web-1.0.jar", ["Automatic-Module-Name: org.example.own_web"], "org.example:own-web 1.0"),
             (
                 "lib/log4j.jar",
                 ["Implementation-Title: log4j", "Implementation-Version: 1.2.17"],

@@ -175,8 +175,11 @@ def _group_in(manifest: dict[str, str], symbolic: str, artifact: str) -> str:
     vendor = manifest.get("implementation-vendor-id", "")
     if "." in vendor and _WORD.fullmatch(vendor):
         return vendor
-    group, _, last = symbolic.rpartition(".")
-    return group if last == artifact and _WORD.fullmatch(group) else ""
+    for name in (symbolic, manifest.get("automatic-module-name", "")):
+        group, _, last = name.rpartition(".")
+        if last.replace("_", "-") == artifact and _WORD.fullmatch(group):
+            return group
+    return ""
 
 
 JAVA_ARCHIVES = Cataloger("java-archive", 1, read_archive, suffixes=ARCHIVES)
