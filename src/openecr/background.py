@@ -10,12 +10,17 @@ import structlog
 from openecr.blobs.opening import disk_of
 from openecr.deployment import Deployment
 from openecr.events import audit_sealing
+from openecr.events import upkeep as event_upkeep
 from openecr.events.audit_sealing import Archive
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import Handler, JobWorker
 from openecr.services.ecr import encrypting, garbage, quotas, storage_classes, upkeep
 from openecr.services.ecr.integrity import scrub
 from openecr.services.ecr.lifecycle import expiry, previews
+from openecr.services.ecr.scanning import rematch, scan, vulnerability_data
+from openecr.services.ecr.scanning import requests as scan_requests
+from openecr.services.ecr.scanning import upkeep as scan_upkeep
+from openecr.services.ecr.scanning.vulnerability_data import VulnerabilityData
 from openecr.services.kms import upkeep as kms_upkeep
 from openecr.services.sts import upkeep as sts_upkeep
 
@@ -32,10 +37,13 @@ SCHEDULES = (
     Schedule("seal-audit", "seal-audit", 5 * _MINUTE_US),
     Schedule("delete-sessions", "delete-sessions", 10 * _MINUTE_US),
     Schedule("owe-lifecycle", "owe-lifecycle", 10 * _MINUTE_US),
+    Schedule("tidy-scans", "tidy-scans", 24 * 60 * _MINUTE_US),
+    Schedule("forget-events", "forget-events", 60 * _MINUTE_US),
 )
 """Work that comes back, once per deployment however many job processes there are."""
 
 _SEAL_SECONDS = 60.0
+_SCANS_AT_ONCE = 2
 
 
 class Background:
@@ -45,6 +53,7 @@ class Background:
         """``renew_keys`` reads the table of keys again: work begins with the keys of the moment."""
         self._deployment = deployment
         self._renew_keys = renew_keys
+        self._vulnerability_data = VulnerabilityData(deployment)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Do owed work until told to stop."""
@@ -53,12 +62,20 @@ class Background:
             {kind: self._with_fresh_keys(perform) for kind, perform in self._handlers().items()},
             schedules=SCHEDULES,
         )
-        working = asyncio.create_task(worker.run())
+        scanning = JobWorker(
+            self._deployment.database,
+            {scan_requests.SCAN: self._with_fresh_keys(self._scan_image)},
+            queue=scan_requests.QUEUE,
+            concurrency=_SCANS_AT_ONCE,
+        )
+        working = asyncio.gather(worker.run(), scanning.run())
         sealing = asyncio.create_task(self._seal_audit_forever())
         await stop.wait()
         sealing.cancel()
         worker.stop()
+        scanning.stop()
         await working
+        self._vulnerability_data.close()
 
     def _handlers(self) -> dict[str, Handler]:
         """Kind of job → what does it: a new kind is a method and a line."""
@@ -76,6 +93,9 @@ class Background:
             "owe-lifecycle": self._owe_lifecycle,
             expiry.KIND: self._expire_images,
             previews.KIND: self._preview_lifecycle,
+            vulnerability_data.REMATCH: self._rematch_packages,
+            "tidy-scans": self._tidy_scans,
+            "forget-events": self._forget_events,
         }
 
     def _with_fresh_keys(self, perform: Handler) -> Handler:
@@ -140,6 +160,21 @@ class Background:
 
     async def _preview_lifecycle(self, args: Mapping[str, Any]) -> None:
         await previews.make(self._deployment, args["repository"])
+
+    async def _scan_image(self, args: Mapping[str, Any]) -> None:
+        await scan.scan_image(self._deployment, self._vulnerability_data, args["image"])
+
+    async def _rematch_packages(self, _args: Mapping[str, Any]) -> None:
+        done = await rematch.rematch(self._deployment, self._vulnerability_data)
+        log.info("packages matched again", **asdict(done))
+
+    async def _tidy_scans(self, _args: Mapping[str, Any]) -> None:
+        forgotten = await scan_upkeep.forget_unused(self._deployment.database)
+        if forgotten:
+            log.info("packages that no image holds are forgotten", packages=forgotten)
+
+    async def _forget_events(self, _args: Mapping[str, Any]) -> None:
+        await event_upkeep.forget_old(self._deployment.database, self._deployment.settings, self._deployment.now_us())
 
     async def _seal_audit_forever(self) -> None:
         while True:

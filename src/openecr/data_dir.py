@@ -2,6 +2,7 @@
 
 openecr.db         the database, with its -wal, -shm and lock files
 blobs/             the layers, by opaque object id
+vulndb/            copies of the vulnerability data in use, and downloads that are used again
 audit/             what this machine recorded of requests and has not sealed yet
 root.key           opens the keyring; keep a copy elsewhere, and not with the backups
 tls/               the own CA and certificates, where --tls is on
@@ -42,6 +43,11 @@ def primary_path(data_dir: Path) -> Path:
 def blobs_path(data_dir: Path) -> Path:
     """The folder of the filesystem blob store."""
     return data_dir / "blobs"
+
+
+def vulnerability_data_path(data_dir: Path) -> Path:
+    """The folder of the vulnerability data's copies."""
+    return data_dir / "vulndb"
 
 
 def tls_path(data_dir: Path) -> Path:

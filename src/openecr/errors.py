@@ -469,6 +469,17 @@ class ImageInaccessible(RegistryError):
     template = "Requested image is archived"
 
 
+class PullRefused(RegistryError):
+    """A pull gate refuses an image for what its scan found, or because there is no scan to go by."""
+
+    code = "ImageInaccessible"
+    oci = ("DENIED", 403)
+    template = (
+        "The pull gate of the repository with name '{repository}' in the registry with id '{registry_id}' refuses the "
+        "image with digest '{digest}': {reason}"
+    )
+
+
 class ImageBeingRestored(ImageInaccessible):
     """A pull of an image that is on its way back from the archive."""
 
@@ -508,6 +519,36 @@ class TooManyExclusions(LimitExceeded):
         "The number of pull time update exclusions exceeded the limit of {limit} for the registry with id "
         "'{registry_id}'"
     )
+
+
+class ScanQuotaExceeded(LimitExceeded):
+    """StartImageScan of an image whose manual scan of the day was had."""
+
+    template = "The scan quota per image has been exceeded. Wait and try again."
+
+
+class ScanNotFound(RegistryError):
+    """The image was never scanned, by the type of scanning that the registry has."""
+
+    code = "ScanNotFoundException"
+    template = (
+        "Image scan does not exist for the image with '{{imageDigest:'{digest}', imageTag:'{tag}'}}' in the repository "
+        "with name '{repository}' in the registry with id '{registry_id}'"
+    )
+
+
+class UnsupportedImageType(RegistryError):
+    """StartImageScan of what is no image: an artifact."""
+
+    code = "UnsupportedImageTypeException"
+    template = "The image with imageId {{imageDigest:'{digest}', imageTag:'{tag}'}} is of a type that cannot be scanned"
+
+
+class ImageArchived(RegistryError):
+    """StartImageScan of an image that is archived, or being restored."""
+
+    code = "ImageArchivedException"
+    template = "The specified image is archived and cannot be scanned."
 
 
 class ImageAlreadyExists(RegistryError):

@@ -6,7 +6,7 @@ statement that removes something asks again, in its own transaction, whether it 
 
 from dataclasses import dataclass
 
-from openecr.db import uploads
+from openecr.db import inventories, uploads
 from openecr.db.connection import Connection
 
 _LAPSED = (
@@ -92,6 +92,7 @@ def condemn(db: Connection, blob_key: int, until_us: int, now_us: int) -> int | 
     if found is None:
         db.run("UPDATE blob SET unheld_us = NULL WHERE id = :key", key=blob_key)
         return None
+    inventories.forget_layer(db, blob_key)
     db.run("DELETE FROM blob_digest WHERE blob_key = :key", key=blob_key)
     db.run("DELETE FROM blob WHERE id = :key", key=blob_key)
     uploads.discard_object(db, found[0], now_us)

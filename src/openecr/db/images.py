@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from openecr.db import inventories
 from openecr.db.connection import Connection, Row
 from openecr.names import RegistryName
 
@@ -19,6 +20,8 @@ class PulledImage:
     kms_key: str | None
     kms_state: str | None
     """The repository's KMS key, and its state."""
+    pull_gate: str | None = None
+    """The gate of the repository, or of its registry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,13 @@ class Image:
     activated_us: int | None = None
 
 
-_PULLED = "SELECT i.id, i.digest, i.media_type, i.status, i.manifest, r.kms_key, k.state"
+_PULLED = (
+    "SELECT i.id, i.digest, i.media_type, i.status, i.manifest, r.kms_key, k.state, COALESCE(r.pull_gate, s.pull_gate)"
+)
 _REPOSITORY = (
     " FROM registry g JOIN repository r ON r.registry_key = g.id AND g.account_id = :account_id AND g.region = :region"
     " AND r.name = :name LEFT JOIN kms_key k ON k.arn = r.kms_key"
+    " LEFT JOIN registry_scanning s ON s.registry_key = g.id"
 )
 _PULL_BY_TAG = (
     _PULLED
@@ -66,7 +72,7 @@ def pull_by_digest(db: Connection, registry: RegistryName, name: str, digest: by
     found = db.kept_row(
         scope(registry, name),
         _PULL_BY_DIGEST,
-        unless=_has_kms_key,
+        unless=_is_conditional,
         account_id=registry.account_id,
         region=registry.region,
         name=name,
@@ -75,9 +81,9 @@ def pull_by_digest(db: Connection, registry: RegistryName, name: str, digest: by
     return None if found is None else PulledImage(*found)
 
 
-def _has_kms_key(row: Row) -> bool:
-    """Whether a pulled image is under a KMS key, whose state is asked at every pull."""
-    return row[5] is not None
+def _is_conditional(row: Row) -> bool:
+    """Whether a pulled image is under a KMS key or a gate, whose state is asked at every pull."""
+    return row[5] is not None or row[7] is not None
 
 
 def forget_pulled(db: Connection, registry: RegistryName, name: str) -> None:
@@ -117,6 +123,17 @@ def find_tagged(db: Connection, repository_key: int, tag: str) -> Image | None:
         tag=tag,
     )
     return None if found is None else Image(*found)
+
+
+def hold(db: Connection, image_key: int) -> bool:
+    """Hold an image against deletion until the transaction ends; False where it is gone."""
+    return db.locked_row("image", "SELECT id FROM image WHERE id = :key", key=image_key) is not None
+
+
+def repository_of(db: Connection, image_key: int) -> int | None:
+    """The key of the repository that an image is in."""
+    found = db.row("SELECT repository_key FROM image WHERE id = :key", key=image_key)
+    return None if found is None else int(found[0])
 
 
 def manifest_of(db: Connection, image_key: int) -> bytes:
@@ -379,7 +396,9 @@ def weigh(db: Connection, image_key: int) -> None:
 
 
 def delete(db: Connection, image_key: int) -> None:
-    """Remove an image with its tags and references; the foreign keys refuse it while an index names it."""
+    """Remove an image with its tags and references, and what scans found; the foreign keys refuse it while an index
+    names it."""
+    inventories.forget_image(db, image_key)
     for table in ("tag", "image_layer", "image_child", "image_gap"):
         db.run(f"DELETE FROM {table} WHERE image_key = :key", key=image_key)
     db.run("DELETE FROM image WHERE id = :key", key=image_key)

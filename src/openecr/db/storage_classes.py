@@ -46,6 +46,16 @@ def active_parents(db: Connection, image_key: int, most: int) -> list[bytes]:
     return sorted({row[0] for row in rows})
 
 
+def parents(db: Connection, image_key: int, most: int) -> list[int]:
+    """Keys of up to ``most`` indexes that name an image."""
+    rows = db.rows(
+        "SELECT DISTINCT image_key FROM image_child WHERE child_key = :key ORDER BY image_key LIMIT :most",
+        key=image_key,
+        most=most,
+    )
+    return [row[0] for row in rows]
+
+
 def members(db: Connection, image_key: int) -> list[Image]:
     """The images that an index names, each once; a manifest's size bounds them."""
     rows = db.rows(

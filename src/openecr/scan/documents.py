@@ -63,10 +63,20 @@ def toml_document(content: bytes) -> dict[str, Any]:
 
 
 def yaml_document(content: bytes) -> Any:
-    """The first document, of mappings, lists and texts: a version such as ``1.10`` stays the text that was written.
+    """The first document; None where there is none.
 
-    It is made from the parser's events, without recursion: a loader would recurse, and multiply what aliases name. An
-    alias is an empty text here, and only texts are keys.
+    Raises:
+        DocumentRefused
+    """
+    documents = yaml_documents(content)
+    return documents[0] if documents else None
+
+
+def yaml_documents(content: bytes) -> list[Any]:
+    """The documents, of mappings, lists and texts: a version such as ``1.10`` stays the text that was written.
+
+    They are made from the parser's events, without recursion: a loader would recurse, and multiply what aliases name.
+    An alias is an empty text here, and only texts are keys.
 
     Raises:
         DocumentRefused
@@ -159,7 +169,7 @@ def _string_end(content: bytes, start: int) -> int:
         position = backslash + 2
 
 
-def _from_events(content: str) -> Any:
+def _from_events(content: str) -> list[Any]:
     root: list[Any] = []
     open_values: list[dict[str, Any] | list[Any]] = [root]
     keys: list[str | None] = [None]
@@ -191,6 +201,4 @@ def _from_events(content: str) -> Any:
         elif isinstance(event, yaml.CollectionEndEvent):
             open_values.pop()
             keys.pop()
-        elif isinstance(event, yaml.DocumentEndEvent):
-            break
-    return root[0] if root else None
+    return root

@@ -32,6 +32,12 @@ class Limits:
     archive_entries: int = 100_000
     packages: int = 200_000
     """Of one layer."""
+    inventory_bytes: int = 256 << 20
+    """Of paths and facts that are kept of one layer."""
+    memory_bytes: int = 2 << 30
+    """Of the process that reads layers."""
+    layer_seconds: int = 1200
+    """That reading one layer may take it."""
 
 
 LIMITS = Limits()

@@ -9,7 +9,7 @@ _MOST_CHARACTERS = 512
 """Of a name or version; the longest that registries accept are 214 (npm) and 255."""
 
 
-def testimony(packages: Iterable[Package], limits: Limits, *, unread: Iterable[Unread] = ()) -> FileFacts:
+def testimony(packages: Iterable[Package], limits: Limits, *, unread: Iterable[Unread] = ()) -> FileFacts:  # noqa: PT028
     """The packages that have a name and a version, once each and in order.
 
     Of two that differ only in ``development`` the one that is needed to run stays.

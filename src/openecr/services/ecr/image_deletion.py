@@ -10,7 +10,7 @@ from openecr.db.images import Image
 from openecr.db.repositories import Repository
 from openecr.errors import ImageReferenced, ManifestUnknown
 from openecr.names import Digest
-from openecr.services.ecr import image_ids, storage_classes
+from openecr.services.ecr import image_events, image_ids, storage_classes
 from openecr.services.ecr.image_ids import Failure, ImageId
 from openecr.services.ecr.repositories import require
 
@@ -80,12 +80,14 @@ def delete(work: Deleting, wanted: ImageId) -> Deleted | Failure:
 
 def _untag(work: Deleting, image: Image, tag: str) -> Deleted:
     _to_trash(work, image, trash.TAG, [tag])
+    image_events.note_deletion(work.db, work.repository, image, [tag], work.now_us)
     images.delete_tag(work.db, work.repository.key, tag)
     return Deleted([{"imageDigest": str(Digest(image.digest)), "imageTag": tag}])
 
 
 def _remove(work: Deleting, image: Image, tags: list[str]) -> Deleted:
     _to_trash(work, image, trash.IMAGE, tags)
+    image_events.note_deletion(work.db, work.repository, image, tags, work.now_us)
     images.delete(work.db, image.key)
     images.forget_pulled(work.db, work.repository.registry, work.repository.name)
     digest = {"imageDigest": str(Digest(image.digest))}

@@ -8,11 +8,19 @@ from openecr.call import Call, decision, operation
 from openecr.db import images
 from openecr.db.images import Image
 from openecr.db.repositories import Repository
-from openecr.errors import ConflictingParameters, ImageInaccessible, ImageNotFound, KmsRefused, ManifestUnknown
+from openecr.errors import (
+    ConflictingParameters,
+    ImageInaccessible,
+    ImageNotFound,
+    KmsRefused,
+    ManifestUnknown,
+    PullRefused,
+)
 from openecr.names import Digest
 from openecr.services.ecr import image_ids
 from openecr.services.ecr.images import artifact_media_type, pull
 from openecr.services.ecr.repositories import require
+from openecr.services.ecr.scanning import statuses as scan_statuses
 from openecr.services.pages import Names, Page, page
 
 _START: list[str | int] = [-1, ""]
@@ -58,6 +66,8 @@ def _get_one(call: Call, repository: Repository, asked: dict[str, str], accepted
     except ManifestUnknown:
         return image_ids.not_found(wanted.asked).render()
     except ImageInaccessible as refused:
+        return image_ids.Failure(wanted.asked, "ImageInaccessible", refused.message).render()
+    except PullRefused as refused:
         return image_ids.Failure(wanted.asked, "ImageInaccessible", refused.message).render()
     except KmsRefused as refused:
         return image_ids.Failure(wanted.asked, "KmsError", refused.message).render()
@@ -202,8 +212,15 @@ def require_image(call: Call, repository: Repository, asked: dict[str, str]) -> 
     return found
 
 
+def told_id(image: Image, asked: dict[str, str]) -> dict[str, str]:
+    """The id of an image in an answer: its digest, and the tag where it was asked for by tag."""
+    tag = asked.get("imageTag")
+    return {"imageDigest": str(Digest(image.digest))} | ({} if tag is None else {"imageTag": tag})
+
+
 def _details(call: Call, repository: Repository, found: list[Image]) -> list[dict[str, Any]]:
     tags = images.tags_of_many(call.db, found)
+    scanned = scan_statuses.of_page(call.db, repository, found)
     return [
         {
             "registryId": repository.registry.account_id,
@@ -220,6 +237,7 @@ def _details(call: Call, repository: Repository, found: list[Image]) -> list[dic
             "lastArchivedAt": None if image.archived_us is None else image.archived_us // 1000 * 1000,
             "lastActivatedAt": None if image.activated_us is None else image.activated_us // 1000 * 1000,
         }
+        | scanned.get(image.key, {})
         for image in found
     ]
 

@@ -34,10 +34,12 @@ from openecr.manifest import (
     platform_member,
 )
 from openecr.names import Digest, RegistryName, is_image_tag
-from openecr.services.ecr import quotas, storage_classes
+from openecr.services.ecr import image_events, quotas, storage_classes
 from openecr.services.ecr.mutability_rules import may_move
 from openecr.services.ecr.registry import IDENTICAL_PUSH, SPARSE_MANIFESTS, account_setting
 from openecr.services.ecr.repositories import mutability_filters, require, require_with_key
+from openecr.services.ecr.scanning import pull_gates
+from openecr.services.ecr.scanning import requests as scan_requests
 from openecr.waist import Flow
 
 MOST_TAGS_PER_IMAGE = 1000
@@ -121,6 +123,7 @@ def push_image(
         )
         if manifest.is_index:
             storage_classes.activate_members(call.db, repository, image_key, call.now_us)
+        scan_requests.owe_on_push(call.db, repository, image_key, manifest, call.now_us)
     else:
         image_key = existing.key
         if existing.status != "ACTIVE":
@@ -134,6 +137,16 @@ def push_image(
             registry_id=repository.registry.account_id,
             limit=MOST_TAGS_PER_IMAGE,
         )
+    image_events.note_push(
+        call.db,
+        repository,
+        identity,
+        manifest.media_type,
+        manifest.artifact_type or (manifest.config.media_type if manifest.config else None),
+        tags,
+        call.now_us,
+        is_referrer=manifest.subject is not None,
+    )
     return Pushed(repository.registry.account_id, identity, manifest)
 
 
@@ -237,6 +250,8 @@ def pull(
         raise ImageInaccessible if found.status == "ARCHIVED" else ImageBeingRestored
     if found.kms_key is not None:
         require_usable(found.kms_key, found.kms_state)
+    if found.pull_gate is not None and counts:
+        pull_gates.require_passed(call.db, registry, repository_name, found)
     if counts and not _is_unnoted(call, registry):
         call.deployment.note_pull(found.key, call.now_us)
     pulled = Pulled(Digest(found.digest), found.media_type, found.manifest)

@@ -19,6 +19,9 @@ from openecr.services.ecr import (
 )
 from openecr.services.ecr.lifecycle import policies as lifecycle_policies
 from openecr.services.ecr.lifecycle import previews as lifecycle_previews
+from openecr.services.ecr.scanning import configuration as scanning_configuration
+from openecr.services.ecr.scanning import findings as scanning_findings
+from openecr.services.ecr.scanning import starting as scanning_starting
 
 OPERATIONS: dict[str, Operation] = {
     operation.name: operation
@@ -49,7 +52,6 @@ OPERATIONS: dict[str, Operation] = {
         repositories.create_repository,
         repositories.delete_repository,
         repositories.describe_repositories,
-        repositories.put_image_scanning_configuration,
         repositories.put_image_tag_mutability,
         repository_policies.delete_repository_policy,
         repository_policies.get_repository_policy,
@@ -57,6 +59,12 @@ OPERATIONS: dict[str, Operation] = {
         resource_tags.list_tags_for_resource,
         resource_tags.tag_resource,
         resource_tags.untag_resource,
+        scanning_configuration.batch_get_repository_scanning_configuration,
+        scanning_configuration.get_registry_scanning_configuration,
+        scanning_configuration.put_image_scanning_configuration,
+        scanning_configuration.put_registry_scanning_configuration,
+        scanning_findings.describe_image_scan_findings,
+        scanning_starting.start_image_scan,
         storage_class_update.update_image_storage_class,
         upload_completion.complete_layer_upload,
         upload_parts.upload_layer_part,

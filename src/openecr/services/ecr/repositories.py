@@ -175,21 +175,6 @@ def put_image_tag_mutability(
     }
 
 
-@operation("PutImageScanningConfiguration", writes=True)
-def put_image_scanning_configuration(
-    call: Call, *, repository_name: str, image_scanning_configuration: dict[str, Any], registry_id: str | None = None
-) -> dict[str, Any]:
-    """Store the repository's own scan-on-push flag."""
-    repository = require(call, repository_name, registry_id)
-    scan_on_push = bool(image_scanning_configuration.get("scanOnPush", False))
-    repositories.set_scan_on_push(call.db, repository.key, scan_on_push)
-    return {
-        "registryId": repository.registry.account_id,
-        "repositoryName": repository.name,
-        "imageScanningConfiguration": {"scanOnPush": scan_on_push},
-    }
-
-
 @decision("ecr:DescribeRepositories", writes=False)
 def catalog(call: Call, *, after: str, most: int, registry_id: str | None = None) -> Names:
     """``GET /v2/_catalog``: up to ``most`` repositories of a registry by name, after a name."""

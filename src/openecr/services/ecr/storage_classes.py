@@ -23,6 +23,8 @@ from openecr.db.storage_classes import ACTIVATING, ACTIVE, ARCHIVED
 from openecr.jobs.queue import enqueue
 from openecr.manifest import INDEX_TYPES
 from openecr.names import Digest, RegistryName
+from openecr.services.ecr import image_events
+from openecr.services.ecr.scanning import requests as scan_requests
 
 RESTORE = "restore-image"
 """The job that ends a restore."""
@@ -73,6 +75,7 @@ def _archive_whole(db: Connection, repository: Repository, image_key: int, now_u
         if image is None or image.status != ACTIVE:
             continue
         rows.archive(db, image.key, now_us)
+        image_events.note_storage_class(db, repository, image, archives=True, now_us=now_us)
         gone.append(image.key)
         _owe_following(db, repository, image, ACTIVE)
         if image.media_type in INDEX_TYPES:
@@ -99,6 +102,8 @@ def activate(db: Connection, repository: Repository, image: Image, now_us: int) 
     """Make an image active at once, with every member; its referrers follow."""
     for each in _whole(db, image, lambda member: member.status != ACTIVE):
         rows.activate(db, each.key, now_us)
+        image_events.note_storage_class(db, repository, each, archives=False, now_us=now_us)
+        scan_requests.owe_on_activation(db, repository, each, now_us)
         _owe_following(db, repository, each, ARCHIVED)
     images.forget_pulled(db, repository.registry, repository.name)
 

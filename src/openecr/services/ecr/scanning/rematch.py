@@ -1,0 +1,161 @@
+"""The job after new data: packages that it changes are matched again, from what is known of images; no layer is read.
+
+Verdicts are of packages, so that ten thousand images that share one cost one verdict. Images under continuous scanning
+get their counts and events anew; other scans stay what they were at their time.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import structlog
+
+from openecr.db import images, inventories, repositories, scans, vulnerability_data
+from openecr.db import storage_classes as image_rows
+from openecr.db import verdicts as verdict_rows
+from openecr.db.connection import Connection
+from openecr.db.images import Image
+from openecr.db.scans import BASIC, ENHANCED, Scan
+from openecr.deployment import Deployment
+from openecr.scan.vulndb.differences import differences
+from openecr.services.ecr.scanning import events, requests, target, verdicts
+from openecr.services.ecr.scanning.scan import counts_of
+from openecr.services.ecr.scanning.told import Teller
+from openecr.services.ecr.scanning.verdicts import Changed
+from openecr.services.ecr.scanning.vulnerability_data import Opened, VulnerabilityData
+
+log = structlog.get_logger("openecr.scan")
+
+_STEP = 500
+_IMAGES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Rematched:
+    """What a run did."""
+
+    packages: int = 0
+    changes: int = 0
+    images: int = 0
+    rescans: int = 0
+    """Scans owed again, because they had failed for want of data."""
+
+
+async def rematch(deployment: Deployment, data: VulnerabilityData) -> Rematched:
+    """Bring every verdict to the data in use."""
+    while True:
+        opened = await data.current()
+        if opened is None:
+            return Rematched()
+        try:
+            return await _rematch(deployment, data, opened)
+        except verdicts.Superseded:
+            continue
+
+
+async def _rematch(deployment: Deployment, data: VulnerabilityData, opened: Opened) -> Rematched:
+    concerned = await _concerned(deployment, data, opened)
+    packages = 0
+    changes: list[Changed] = []
+    after = 0
+    while step := await deployment.database.read(partial(inventories.packages_after, after=after, most=_STEP)):
+        after = step[-1][0]
+        chosen = [package for _, package in step if concerned is None or (package.ecosystem, package.name) in concerned]
+        if chosen:
+            settled = await verdicts.settle(deployment.database, opened, chosen, deployment.now_us())
+            packages += len(chosen)
+            changes += settled.changes
+    count = await _tell_images(deployment, opened, changes)
+    rescans = await _owe_failed(deployment)
+    return Rematched(packages, len(changes), count, rescans)
+
+
+async def _concerned(
+    deployment: Deployment, data: VulnerabilityData, opened: Opened
+) -> frozenset[tuple[str, str]] | None:
+    """(ecosystem, name) of every package whose advisories are not what they were; None where that is not known."""
+    before = await deployment.database.read(partial(vulnerability_data.before, generation=opened.published.generation))
+    if not before:
+        return None
+    last = await data.open(before[0])
+    return frozenset(differences(last.index, opened.index))
+
+
+async def _tell_images(deployment: Deployment, opened: Opened, changes: Sequence[Changed]) -> int:
+    """Count again what images under continuous scanning have; how many."""
+    by_package: dict[int, list[Changed]] = {}
+    for change in changes:
+        by_package.setdefault(change.package_key, []).append(change)
+    by_image: dict[int, list[Changed]] = {}
+    for package_key, changed in by_package.items():
+        after = 0
+        while keys := await deployment.database.read(
+            partial(inventories.images_with, package_key=package_key, after=after, most=_STEP)
+        ):
+            after = keys[-1]
+            for key in keys:
+                by_image.setdefault(key, []).extend(changed)
+    counted = 0
+    items = list(by_image.items())
+    for start in range(0, len(items), _IMAGES):
+        counted += await deployment.database.write(
+            partial(_count, changed=items[start : start + _IMAGES], opened=opened, now_us=deployment.now_us())
+        )
+    return counted
+
+
+def _count(db: Connection, changed: Iterable[tuple[int, Sequence[Changed]]], opened: Opened, now_us: int) -> int:
+    counted = 0
+    for image_key, changes in changed:
+        for key in (image_key, *image_rows.parents(db, image_key, _IMAGES)):
+            scan = scans.find(db, key, ENHANCED)
+            image = image_rows.find(db, key)
+            if scan is None or image is None or scan.status != "ACTIVE":
+                continue
+            members = [member.key for member in target.members(db, image)]
+            counts = counts_of(db, scan, members)
+            settled = replace(scan, counts=counts, completed_us=now_us, data_built_us=opened.published.built_us)
+            scans.put(db, settled)
+            _tell(db, image, settled, changes, now_us)
+            counted += 1
+    return counted
+
+
+def _tell(db: Connection, image: Image, scan: Scan, changes: Sequence[Changed], now_us: int) -> None:
+    repository_key = images.repository_of(db, image.key)
+    repository = None if repository_key is None else repositories.find_by_key(db, repository_key)
+    if repository is None:
+        return
+    members = [member.key for member in target.members(db, image)]
+    found = [
+        finding for change in changes for finding in verdict_rows.last_of(db, members, change.package_key, change.name)
+    ]
+    teller = Teller(db, repository, scan, found)
+    for finding in found:
+        events.note_finding(db, repository, image, teller.enhanced(finding), now_us)
+
+
+async def _owe_failed(deployment: Deployment) -> int:
+    """Owe again what failed and may succeed with the new data, where it is scanned without being asked."""
+    owed = 0
+    for scan_type in (BASIC, ENHANCED):
+        after = 0
+        while step := await deployment.database.read(
+            partial(scans.with_status, status="FAILED", scan_type=scan_type, after=after, most=_STEP)
+        ):
+            after = step[-1].image_key
+            for scan in step:
+                owed += await deployment.database.write(
+                    partial(_owe_again, image_key=scan.image_key, scan_type=scan_type, now_us=deployment.now_us())
+                )
+    return owed
+
+
+def _owe_again(db: Connection, image_key: int, scan_type: str, now_us: int) -> bool:
+    found = target.find(db, image_key)
+    if found is None or found.image.status != "ACTIVE" or found.configuration.scan_type != scan_type:
+        return False
+    if not images.hold(db, image_key):
+        return False
+    requests.owe(db, image_key, scan_type, now_us)
+    return True
