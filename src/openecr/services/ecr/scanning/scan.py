@@ -99,14 +99,14 @@ async def _scan_member(deployment: Deployment, opened: Opened | None, image: Ima
     if opened is None:
         return Read(image, kept)
     now_us = deployment.now_us()
-    settled = await verdicts.settle(deployment.database, opened, kept.distinct, now_us)
-    document = await asyncio.to_thread(inventory.pack, kept, settled.package_keys)
+    package_keys = await verdicts.settle(deployment.database, opened, kept.distinct, now_us)
+    document = await asyncio.to_thread(inventory.pack, kept, package_keys)
     await deployment.database.write(
         partial(
             _keep,
             image_key=image.key,
             document=ImageDocument(CATALOGERS_VERSION, document, now_us),
-            packages=kept.rows(settled.package_keys),
+            packages=kept.rows(package_keys),
         )
     )
     return Read(image, kept, coverage=coverage(kept.inventory, kept.distinct, opened.index))

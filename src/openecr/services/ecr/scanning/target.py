@@ -12,7 +12,7 @@ from openecr.db.scans import BASIC, ENHANCED, Configuration, Scan
 from openecr.manifest import INDEX_TYPES, Manifest, parse
 from openecr.services.ecr.scanning.requests import WAITING, is_scannable
 
-_MOST_DEPTH = 3
+MOST_DEPTH = 3
 """Indexes in indexes."""
 
 
@@ -47,7 +47,7 @@ def find(db: Connection, image_key: int) -> Target | None:
 
 def members(db: Connection, image: Image) -> list[Image]:
     """What an image's findings are of: itself, or the platform members of an index, each once."""
-    return list({item.key: item for item in _members(db, image, _MOST_DEPTH)}.values())
+    return list({item.key: item for item in _members(db, image, MOST_DEPTH)}.values())
 
 
 def _members(db: Connection, image: Image, depth: int) -> Iterable[Image]:
