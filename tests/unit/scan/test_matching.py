@@ -1,11 +1,12 @@
 """Packages against advisories: what is found, by which name, how bad, and fixed where."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from tests.osv_records import Record, RecordsIndex, record
 
-from openecr.scan.advisories import Severity
+from openecr.scan.advisories import Details, Severity
 from openecr.scan.findings import Finding, MatchKey
 from openecr.scan.matching import match, match_all
 
@@ -43,7 +44,7 @@ def test_any_record_of_a_language_that_says_affected_counts_and_the_fix_is_of_on
         "1.5",
         record("GHSA-1", "PyPI", "n", ("fixed", "1.2"), aliases=["CVE-2020-1111"]),
         record("PYSEC-1", "PyPI", "n", ("fixed", "2.0"), aliases=["CVE-2020-1111"]),
-        record("PYSEC-2", "PyPI", "n", ("last_affected", "1.9"), aliases=["CVE-2020-1111"]),
+        record("PYSEC-0", "PyPI", "n", ("last_affected", "1.9"), aliases=["CVE-2020-1111"]),
     )
     assert findings["CVE-2020-1111"].advisory == "PYSEC-1"
     assert findings["CVE-2020-1111"].fixed_version == "2.0"
@@ -124,6 +125,25 @@ def test_what_nothing_rates_is_rated_by_the_cve() -> None:
     assert finding.rating is not None
     assert finding.rating.source == "NVD"
     assert found("Alpine:v3.19", "1-r0", alpine)["CVE-2020-1111"].severity == Severity.UNDEFINED
+
+
+class ExploitedIndex(RecordsIndex):
+    """Which knows of exploits of one CVE, and so of the records that speak of it."""
+
+    def details(self, ids: tuple[str, ...]) -> dict[str, Details]:
+        told = super().details(ids)
+        told |= {name: Details(id=name) for name in ids if name not in told}
+        exploited = {"CVE-2020-1111", "DSA-1-1"}
+        return {name: replace(known, exploited=name in exploited, epss=0.5) for name, known in told.items()}
+
+
+def test_exploits_are_said_of_the_cve_that_has_them() -> None:
+    dsa = record("DSA-1-1", "Debian:12", "n", upstream=["CVE-2020-1111", "CVE-2020-2222"])
+    findings = match(MatchKey("Debian:12", "n", "1"), ExploitedIndex([dsa]))
+    assert [(finding.name, finding.details.exploited) for finding in findings] == [
+        ("CVE-2020-1111", True),
+        ("CVE-2020-2222", False),
+    ]
 
 
 def test_a_malicious_package_is_critical_and_called_so() -> None:

@@ -74,6 +74,7 @@ def test_no_table_is_forgotten() -> None:
         ("PyPI", "2004d 1.0.dev1 1.0a1.dev1 1.0a1 1.0rc1 1.0 1.0+local 1.0.post1 2024.1 1!0.1"),
         ("Maven", "1-alpha-2 1-alpha-10 1-SNAPSHOT 1 1-sp 1-abc 1-1 1.1"),
         ("Maven", "1.0-RC3 1.0.RC2 1.0 1.0.1"),
+        ("Maven", "1-rc 1 1.x 1-x 1-1 1.0.0.x 1.0.1"),
         ("RubyGems", "0.beta.1 0 1.0.a 1.0.a.2 1.0.b1 1.0 1.9 1.10"),
         ("NuGet", "1.0.0-beta 1.0.0-beta.2 1.0.0-beta.11 1.0.0-RC 1.0 1.0.0.1"),
         ("Packagist", "dev-main 0.1 1.0-dev 1.0-alpha1 1.0RC1 1.0 1.0.0 1.0.0.1"),
