@@ -95,7 +95,7 @@ def _least_unaffected(advisory: Advisory, fixes: list[tuple[str | None]]) -> str
 
 
 def _is_listed(advisory: Advisory, version: str) -> bool:
-    """In a spelling that is usual; where there are no ranges to rely on, in any that the ecosystem takes for the same."""
+    """In a usual spelling; where there are no ranges to rely on, in any that the ecosystem takes for the same."""
     if not advisory.versions:
         return False
     if not _spellings(family(advisory.ecosystem), version).isdisjoint(advisory.versions):
