@@ -19,6 +19,8 @@ def test_every_kind_that_a_cataloger_may_give_has_its_word() -> None:
     """A cataloger's name is a kind unless its module says otherwise by a text that is one."""
     for cataloger in CATALOGERS:
         module = ast.parse(inspect.getsource(sys.modules[cataloger.read.__module__]))
+        if cataloger.name == "os-release":  # it tells of the distribution, and of no package
+            continue
         texts = {
             node.value for node in ast.walk(module) if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
