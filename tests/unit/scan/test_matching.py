@@ -8,7 +8,7 @@ from tests.osv_records import Record, RecordsIndex, record
 
 from openecr.scan.advisories import Details, Severity
 from openecr.scan.findings import Finding, MatchKey
-from openecr.scan.matching import match, match_all
+from openecr.scan.matching import is_concerned, match, match_all
 
 ALMA = "AlmaLinux:8"
 V3 = {"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}
@@ -223,6 +223,25 @@ def test_several_keys_of_a_package_are_one_list() -> None:
         ("CVE-2020-1111", "ALSA-2020:2"),
         ("CVE-2020-2222", "ALSA-2020:2"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("ecosystem", "row", "concerned"),
+    [
+        ("Ubuntu:18.04:LTS", "Ubuntu:18.04:LTS", True),
+        ("Ubuntu:18.04:LTS", "Ubuntu:Pro:18.04:LTS", True),
+        ("Ubuntu:18.04:LTS", "Ubuntu:20.04:LTS", False),
+        ("Rocky Linux:9", "Rocky Linux", True),
+        ("Red Hat:enterprise_linux:9", "Red Hat:enterprise_linux:9::baseos", True),
+        ("Maven", "Maven:https://repository.example/", True),
+        ("PyPI", "npm", False),
+    ],
+)
+def test_a_row_that_changes_concerns_every_package_that_reads_it(ecosystem: str, row: str, concerned: bool) -> None:
+    key = MatchKey(ecosystem, "n", "1")
+    assert is_concerned(key, {(row, "n")}, frozenset({ecosystem, row})) is concerned
+    assert bool(match(key, RecordsIndex([record("X-1", row, "n")]))) is concerned
+    assert not is_concerned(key, {(row, "other")}, frozenset({ecosystem, row}))
 
 
 def test_one_record_with_two_entries_for_a_package_is_one_finding() -> None:
