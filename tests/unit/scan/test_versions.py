@@ -155,25 +155,25 @@ def test_no_text_is_refused(ecosystem: str, a: str, b: str) -> None:
 
 
 HOSTILE = (
-    "9" * 200_000,
-    "1." * 100_000,
-    "0." * 100_000 + "x",
-    "a1" * 100_000,
-    "-" * 200_000,
-    "~" * 200_000,
-    "1" + "_rc" * 70_000,
-    "." * 200_000,
-    "1" + "!1" * 100_000,
-    " " * 200_000 + "x",
-    "1.0a1.post1.dev1+" + "a." * 100_000,
-    "1-" + "ga." * 70_000,
+    "9" * 50_000,
+    "1." * 25_000,
+    "0." * 25_000 + "x",
+    "a1" * 25_000,
+    "-" * 50_000,
+    "~" * 50_000,
+    "1" + "_rc" * 20_000,
+    "." * 50_000,
+    "1" + "!1" * 25_000,
+    " " * 50_000 + "x",
+    "1.0a1.post1.dev1+" + "a." * 25_000,
+    "1-" + "ga." * 20_000,
 )
 
 
 @pytest.mark.parametrize("order", [ORDERS[ecosystem] for ecosystem in FAMILIES], ids=FAMILIES)
 @pytest.mark.parametrize("version", HOSTILE, ids=lambda version: f"{version[:8]!r}…")
 def test_an_order_takes_no_longer_than_its_text_is_long(order: Order, version: str) -> None:
-    """Of a text 200 times as long as is ever read, in a time that anything but linear would not do."""
+    """Of a text 50 times as long as is ever read, in a time that anything but linear would not do."""
     began = time.thread_time()
     made = order(version)
     assert not made < made
