@@ -5,7 +5,8 @@ get their counts and events anew; other scans stay what they were at their time.
 whoever wrote them: a scan with the new data may come first, and this job may die on its way.
 """
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,6 +21,8 @@ from openecr.db.scans import BASIC, ENHANCED, Scan
 from openecr.db.verdicts import Change
 from openecr.db.vulnerability_data import Published
 from openecr.deployment import Deployment
+from openecr.scan.findings import MatchKey
+from openecr.scan.matching import is_concerned
 from openecr.scan.vulndb.differences import differences
 from openecr.services.ecr.scanning import events, requests, target, verdicts
 from openecr.services.ecr.scanning.scan import counts_of
@@ -65,7 +68,7 @@ async def _rematch(deployment: Deployment, data: VulnerabilityData, opened: Open
     after = 0
     while step := await deployment.database.read(partial(inventories.packages_after, after=after, most=_STEP)):
         after = step[-1][0]
-        chosen = [package for _, package in step if concerned is None or (package.ecosystem, package.name) in concerned]
+        chosen = [package for _, package in step if concerned is None or concerned(package)]
         if chosen:
             keys = await verdicts.settle(deployment.database, opened, chosen, deployment.now_us())
             packages += len(chosen)
@@ -85,8 +88,8 @@ def _matched(db: Connection, generation: int) -> None:
 
 async def _concerned(
     data: VulnerabilityData, opened: Opened, before: Sequence[Published]
-) -> frozenset[tuple[str, str]] | None:
-    """(ecosystem, name) of every package whose advisories are not what they were.
+) -> Callable[[MatchKey], bool] | None:
+    """Which packages have advisories that are not what they were.
 
     None where that is not known: the one build before this one is what everything was matched with, while of several
     the last was replaced before all was matched.
@@ -94,7 +97,9 @@ async def _concerned(
     if len(before) != 1:
         return None
     last = await data.open(before[0])
-    return frozenset(differences(last.index, opened.index))
+    changed = frozenset(await asyncio.to_thread(lambda: list(differences(last.index, opened.index))))
+    ecosystems = last.index.ecosystems | opened.index.ecosystems
+    return lambda key: is_concerned(key, changed, ecosystems)
 
 
 async def _tell_images(deployment: Deployment, opened: Opened, changes: Sequence[Change]) -> int:
