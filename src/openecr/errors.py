@@ -469,6 +469,17 @@ class ImageInaccessible(RegistryError):
     template = "Requested image is archived"
 
 
+class PullRefused(RegistryError):
+    """A pull gate refuses an image for what its scan found, or because there is no scan to go by."""
+
+    code = "ImageInaccessible"
+    oci = ("DENIED", 403)
+    template = (
+        "The pull gate of the repository with name '{repository}' in the registry with id '{registry_id}' refuses the "
+        "image with digest '{digest}': {reason}"
+    )
+
+
 class ImageBeingRestored(ImageInaccessible):
     """A pull of an image that is on its way back from the archive."""
 

@@ -125,6 +125,14 @@ class Settings:
     """A registry token that temporary credentials ask for ends with them; without it, and on ECR, it lasts as any."""
     oidc_loopback: bool = False
     """Ask identity providers on this machine for their keys too, by plain http where that is their address."""
+    vulndb_url: str = "https://osv-vulnerabilities.storage.googleapis.com"
+    """Where ``openecr vulndb update`` gets vulnerability data: an address that has OSV's ``<ecosystem>/all.zip``."""
+    vulndb_ecosystems: tuple[str, ...] = ()
+    """Which ecosystems it gets, by OSV's names: ``Debian,Alpine,PyPI``; without it all that packages are found of."""
+    vulndb_epss_url: str | None = None
+    """Where it gets EPSS's scores of how likely a vulnerability is exploited (CSV, or that in gzip)."""
+    vulndb_kev_url: str | None = None
+    """Where it gets CISA's catalogue of vulnerabilities that are known to be exploited (JSON)."""
     encryption: str = "on"
     """``on``: openecr encrypts layers; ``storage``: the disk does, and openecr only what is under a KMS key."""
     body_budget_bytes: int = 64 * 1024 * 1024
@@ -166,6 +174,11 @@ class Settings:
                 ip_address(listener)
             except ValueError:
                 raise SettingsError(f"--vpc-listener {listener} is no address; give one of this machine's") from None
+        for name in ("vulndb_url", "vulndb_epss_url", "vulndb_kev_url"):
+            _require_address(name, getattr(self, name))
+        for ecosystem in self.vulndb_ecosystems:
+            if ":" in ecosystem or "/" in ecosystem:
+                raise SettingsError(f"vulndb_ecosystems has '{ecosystem}'; give ecosystems without a release: Debian")
         if self.encryption not in ("on", "storage"):
             raise SettingsError(f"encryption is on or storage, not '{self.encryption}'")
         if self.trash_days < 0:
@@ -207,6 +220,23 @@ class Settings:
     def serves_tls(self) -> bool:
         """Whether the listener itself speaks TLS."""
         return self.tls or self.tls_cert is not None
+
+
+def _require_address(name: str, url: str | None) -> None:
+    """An http(s) address, or none.
+
+    Raises:
+        SettingsError
+    """
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingsError(f"{name} '{without_secrets(url)}' must be http(s)://host/path, without a user")
 
 
 def metadata_address(text: str) -> tuple[str, int]:

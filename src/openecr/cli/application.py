@@ -13,14 +13,17 @@ from openecr.cli import (
     audit,
     backup,
     env,
+    events,
     explain,
     fsck,
+    gate,
     gc,
     jobs,
     keys,
     lifecycle,
     migrate,
     oidc,
+    pull_gate,
     quota,
     serve,
     sessions,
@@ -29,6 +32,8 @@ from openecr.cli import (
     undelete,
     usage,
     vpc,
+    vulndb,
+    vulns,
     worker,
     workload,
 )
@@ -79,6 +84,10 @@ app.command("migrate")(migrate.migrate)
 app.command("usage")(usage.usage)
 app.command("audit")(audit.audit)
 app.command("explain")(explain.explain)
+app.command("gate")(gate.gate)
+app.command("vulns")(vulns.vulns)
+app.command("events")(events.events)
+app.add_typer(pull_gate.app, name="pull-gate")
 app.add_typer(quota.app, name="quota")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(lifecycle.app, name="lifecycle")
@@ -88,6 +97,7 @@ app.add_typer(workload.app, name="workload")
 app.add_typer(vpc.app, name="vpc")
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(oidc.app, name="oidc")
+app.add_typer(vulndb.app, name="vulndb")
 
 _USAGE_ERRORS: Any = typer.BadParameter.__mro__[1]
 """typer's UsageError: click's own in some of its releases, a copy of it in others."""

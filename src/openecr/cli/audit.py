@@ -44,8 +44,8 @@ def audit(
 ) -> None:
     """Show the audit trail, the newest first: a record for everything that clients asked."""
     wanted = Wanted(
-        since_us=0 if since is None else _instant(since, "--since"),
-        until_us=2**62 if until is None else _instant(until, "--until"),
+        since_us=0 if since is None else instant(since, "--since"),
+        until_us=2**62 if until is None else instant(until, "--until"),
         principal=principal,
         event_name=event_name,
         resource=resource,
@@ -132,7 +132,7 @@ def _show(found: Found) -> None:
     tables.show(table)
 
 
-def _instant(text: str, option: str) -> int:
+def instant(text: str, option: str) -> int:
     """µs of an instant, or of so long ago."""
     found = _DURATION.fullmatch(text)
     if found is not None:

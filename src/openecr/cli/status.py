@@ -20,9 +20,7 @@ from openecr.services.ecr.garbage import EARLY_PURGE
 from openecr.services.ecr.integrity import scrub
 from openecr.settings import Settings, without_secrets
 
-NOT_IN_FORCE = {
-    "scanning": "no image is scanned yet: scanOnPush is stored and returned, no scan happens",
-}
+NOT_IN_FORCE: dict[str, str] = {}
 """What clients may set and get back, and openecr does not do yet."""
 
 

@@ -20,6 +20,8 @@ class PulledImage:
     kms_key: str | None
     kms_state: str | None
     """The repository's KMS key, and its state."""
+    pull_gate: str | None = None
+    """The gate of the repository, or of its registry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,13 @@ class Image:
     activated_us: int | None = None
 
 
-_PULLED = "SELECT i.id, i.digest, i.media_type, i.status, i.manifest, r.kms_key, k.state"
+_PULLED = (
+    "SELECT i.id, i.digest, i.media_type, i.status, i.manifest, r.kms_key, k.state, COALESCE(r.pull_gate, s.pull_gate)"
+)
 _REPOSITORY = (
     " FROM registry g JOIN repository r ON r.registry_key = g.id AND g.account_id = :account_id AND g.region = :region"
     " AND r.name = :name LEFT JOIN kms_key k ON k.arn = r.kms_key"
+    " LEFT JOIN registry_scanning s ON s.registry_key = g.id"
 )
 _PULL_BY_TAG = (
     _PULLED
@@ -67,7 +72,7 @@ def pull_by_digest(db: Connection, registry: RegistryName, name: str, digest: by
     found = db.kept_row(
         scope(registry, name),
         _PULL_BY_DIGEST,
-        unless=_has_kms_key,
+        unless=_is_conditional,
         account_id=registry.account_id,
         region=registry.region,
         name=name,
@@ -76,9 +81,9 @@ def pull_by_digest(db: Connection, registry: RegistryName, name: str, digest: by
     return None if found is None else PulledImage(*found)
 
 
-def _has_kms_key(row: Row) -> bool:
-    """Whether a pulled image is under a KMS key, whose state is asked at every pull."""
-    return row[5] is not None
+def _is_conditional(row: Row) -> bool:
+    """Whether a pulled image is under a KMS key or a gate, whose state is asked at every pull."""
+    return row[5] is not None or row[7] is not None
 
 
 def forget_pulled(db: Connection, registry: RegistryName, name: str) -> None:
@@ -118,6 +123,18 @@ def find_tagged(db: Connection, repository_key: int, tag: str) -> Image | None:
         tag=tag,
     )
     return None if found is None else Image(*found)
+
+
+def active_after(db: Connection, repository_key: int, digest: bytes, most: int) -> list[tuple[int, bytes]]:
+    """(key, digest) of the active images of a repository by digest, after one."""
+    rows = db.rows(
+        "SELECT id, digest FROM image WHERE repository_key = :repository_key AND digest > :digest"
+        " AND status = 'ACTIVE' ORDER BY digest LIMIT :most",
+        repository_key=repository_key,
+        digest=digest,
+        most=most,
+    )
+    return [(row[0], bytes(row[1])) for row in rows]
 
 
 def hold(db: Connection, image_key: int) -> bool:

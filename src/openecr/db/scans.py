@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from openecr.db import registries
 from openecr.db.connection import Connection
+from openecr.names import RegistryName
 
 BASIC, ENHANCED = "BASIC", "ENHANCED"
 _COLUMNS = (
@@ -66,9 +68,10 @@ def put(db: Connection, scan: Scan) -> None:
         f"INSERT INTO image_scan ({_COLUMNS}) VALUES (:image_key, :scan_type, :status, :description, :requested_us,"
         " :manual_us, :completed_us, :first_us, :generation, :data_built_us, :counts, :gaps)"
         " ON CONFLICT (image_key, scan_type) DO UPDATE SET status = excluded.status,"
-        " description = excluded.description, requested_us = excluded.requested_us, manual_us = excluded.manual_us, completed_us = excluded.completed_us,"
-        " first_us = excluded.first_us, generation = excluded.generation, data_built_us = excluded.data_built_us,"
-        " counts = excluded.counts, gaps = excluded.gaps",
+        " description = excluded.description, requested_us = excluded.requested_us,"
+        " manual_us = excluded.manual_us, completed_us = excluded.completed_us, first_us = excluded.first_us,"
+        " generation = excluded.generation, data_built_us = excluded.data_built_us, counts = excluded.counts,"
+        " gaps = excluded.gaps",
         image_key=scan.image_key,
         scan_type=scan.scan_type,
         status=scan.status,
@@ -124,6 +127,43 @@ def configuration(db: Connection, registry_key: int | None) -> Configuration:
         )
     )
     return Configuration() if found is None else Configuration(*found)
+
+
+def put_repository_gate(db: Connection, registry_key: int, name: str, gate: str | None) -> bool:
+    """Set or lift a repository's own pull gate; False where there is no such repository."""
+    return bool(
+        db.run(
+            "UPDATE repository SET pull_gate = :gate WHERE registry_key = :registry_key AND name = :name"
+            " AND trashed_us IS NULL",
+            gate=gate,
+            registry_key=registry_key,
+            name=name,
+        )
+    )
+
+
+def put_registry_gate(db: Connection, registry: RegistryName, gate: str | None, now_us: int) -> None:
+    """Set or lift the pull gate of the repositories that have none of their own."""
+    registry_key = registries.require_key(db, registry, now_us)
+    db.run(
+        "INSERT INTO registry_scanning (registry_key, scan_type, rules, changed_us, pull_gate)"
+        " VALUES (:key, 'BASIC', '[]', 0, :gate) ON CONFLICT (registry_key) DO UPDATE"
+        " SET pull_gate = excluded.pull_gate",
+        key=registry_key,
+        gate=gate,
+    )
+
+
+def gates(db: Connection, registry_key: int, after: str, most: int) -> list[tuple[str, str]]:
+    """(repository, its own pull gate) by name, after one; of up to ``most`` repositories, those that have one."""
+    rows = db.rows(
+        "SELECT name, pull_gate FROM repository WHERE registry_key = :registry_key AND name > :after"
+        " AND pull_gate IS NOT NULL AND trashed_us IS NULL ORDER BY name LIMIT :most",
+        registry_key=registry_key,
+        after=after,
+        most=most,
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 def put_configuration(db: Connection, registry_key: int, scan_type: str, rules: str, now_us: int) -> None:

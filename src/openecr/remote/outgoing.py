@@ -1,7 +1,7 @@
 """Requests that openecr makes because an operator named an address: through proxies, with the right authorities.
 
-Proxies are those of ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, authorities the system's or those of
-``SSL_CERT_FILE``. The address may be any; a redirect is followed to the same origin only, so that no answer leads to
+Proxies are those of ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, authorities the system's or those
+of ``SSL_CERT_FILE``. The address may be any; a redirect is followed to the same origin only, so that no answer leads to
 where no operator pointed.
 """
 

@@ -56,6 +56,8 @@ class FileFacts:
     owned_paths: tuple[str, ...] = ()
     """Files that the distribution's package manager put there: what they testify to is the distribution's to judge."""
     distribution: Distribution | None = None
+    unread: "tuple[Unread, ...]" = ()
+    """What inside of it could not be read, such as a broken jar in a jar."""
 
 
 @dataclass(frozen=True, slots=True)

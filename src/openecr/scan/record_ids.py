@@ -1,14 +1,17 @@
 """What a record's id says: which source wrote it, and which CVE it is a distribution's word on."""
 
 import re
+from functools import lru_cache
 
-_CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{4,19}")
 _ABOUT_ONE_CVE = re.compile(r"(?:[A-Z][A-Z0-9]*-)?(CVE-[0-9]{4}-[0-9]{4,19})")
 
 _SOURCES = {
     "GHSA": "GITHUB",
     "CVE": "NVD",
     "DEBIAN": "DEBIAN_CVE",
+    "DSA-CONTRIB": "DRUPAL",
+    "DSA-CORE": "DRUPAL",
+    "DRUPAL": "DRUPAL",
     "DSA": "DEBIAN_CVE",
     "DLA": "DEBIAN_CVE",
     "DTSA": "DEBIAN_CVE",
@@ -44,9 +47,10 @@ _SOURCES = {
 
 def is_cve(record_id: str) -> bool:
     """Whether it is a CVE's id itself."""
-    return _CVE.fullmatch(record_id) is not None
+    return record_id.startswith("CVE-") and cve_of(record_id) == record_id
 
 
+@lru_cache(maxsize=1 << 15)
 def cve_of(record_id: str) -> str | None:
     """The CVE of ``CVE-…``, ``DEBIAN-CVE-…``, ``UBUNTU-CVE-…``, ``BELL-CVE-…``; None for any other id.
 
@@ -63,5 +67,6 @@ def is_malicious(record_id: str) -> bool:
 
 def source(record_id: str) -> str:
     """Who wrote the record, as Inspector names sources where it has a name for it, else in the same manner."""
-    prefix = record_id.partition("-")[0]
-    return _SOURCES.get(prefix, prefix.upper() or "UNKNOWN")
+    first, _, rest = record_id.partition("-")
+    longer = _SOURCES.get(f"{first}-{rest.partition('-')[0]}")
+    return longer or _SOURCES.get(first, first.upper() or "UNKNOWN")

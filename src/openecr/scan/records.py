@@ -36,7 +36,7 @@ def concerns(record: Mapping[str, Any], affected: Mapping[str, Any]) -> bool:
     if not isinstance(package, dict) or not package.get("name") or not package.get("ecosystem"):
         return False
     specific = affected.get("ecosystem_specific")
-    if isinstance(specific, dict) and specific.get("urgency") in _NEVER_FINDINGS:
+    if isinstance(specific, dict) and str(specific.get("urgency")) in _NEVER_FINDINGS:
         return False
     if _NO_SECURITY_UPDATE.match(str(record.get("id", ""))) and not upstream(record):
         return False
@@ -76,16 +76,17 @@ def modules(record: Mapping[str, Any], affected: Mapping[str, Any]) -> tuple[str
 
 
 def _range_kinds(affected: Mapping[str, Any]) -> Iterator[str]:
-    for events in affected.get("ranges") or ():
-        if isinstance(events, dict):
-            yield str(events.get("type", ""))
+    return (str(span.get("type", "")) for span in _objects(affected.get("ranges")))
 
 
 def _event_versions(affected: Mapping[str, Any]) -> Iterator[str]:
-    for entry in affected.get("ranges") or ():
-        for event in (entry.get("events") or ()) if isinstance(entry, dict) else ():
-            if isinstance(event, dict):
-                yield from (version for version in event.values() if isinstance(version, str))
+    for span in _objects(affected.get("ranges")):
+        for event in _objects(span.get("events")):
+            yield from (version for version in event.values() if isinstance(version, str))
+
+
+def _objects(value: object) -> Iterator[dict[str, Any]]:
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -61,13 +61,99 @@ class Cataloger:
     """First bytes of the content, such as ``\\x7fELF``."""
 
 
-# Below, because each of them takes what it is made of from here.
+# What follows imports the types above.
 from openecr.scan.catalogers import apk, dpkg, os_release, rpm  # noqa: E402
+from openecr.scan.catalogers.cargo import CARGO_AUDITABLE, CARGO_LOCK  # noqa: E402
+from openecr.scan.catalogers.conan import CONAN_INFO, CONAN_LOCK  # noqa: E402
+from openecr.scan.catalogers.conda import CONDA  # noqa: E402
+from openecr.scan.catalogers.dotnet_installed import DOTNET_DEPENDENCIES, NUSPEC  # noqa: E402
+from openecr.scan.catalogers.dotnet_locks import (  # noqa: E402
+    NUGET_ASSETS,
+    NUGET_CENTRAL,
+    NUGET_CONFIG,
+    NUGET_LOCK,
+    PAKET_LOCK,
+)
+from openecr.scan.catalogers.erlang import ERLANG_APPLICATION, MIX_LOCK, REBAR_LOCK  # noqa: E402
+from openecr.scan.catalogers.go_binary import GO_BINARY  # noqa: E402
+from openecr.scan.catalogers.go_modules import GO_MOD, GO_SUM, GO_VENDORED  # noqa: E402
+from openecr.scan.catalogers.haskell import CABAL_FREEZE, STACK_LOCK  # noqa: E402
+from openecr.scan.catalogers.java_archives import JAVA_ARCHIVES  # noqa: E402
+from openecr.scan.catalogers.java_declared import GRADLE_LOCK, MAVEN_POM, SBT_LOCK  # noqa: E402
+from openecr.scan.catalogers.julia import JULIA_MANIFEST  # noqa: E402
+from openecr.scan.catalogers.node_installed import NODE_INSTALLED  # noqa: E402
+from openecr.scan.catalogers.node_locks import BUN_LOCK, DENO_LOCK, NPM_LOCK, PNPM_LOCK  # noqa: E402
+from openecr.scan.catalogers.php import COMPOSER_INSTALLED, COMPOSER_LOCK  # noqa: E402
+from openecr.scan.catalogers.pubspec import PUBSPEC_LOCK  # noqa: E402
+from openecr.scan.catalogers.python_installed import PYTHON_EGG, PYTHON_INSTALLED  # noqa: E402
+from openecr.scan.catalogers.python_locks import (  # noqa: E402
+    PDM_LOCK,
+    PIPFILE_LOCK,
+    POETRY_LOCK,
+    PYLOCK,
+    UV_LOCK,
+)
+from openecr.scan.catalogers.python_requirements import PIP_REQUIREMENTS  # noqa: E402
+from openecr.scan.catalogers.r_language import R_INSTALLED, RENV_LOCK  # noqa: E402
+from openecr.scan.catalogers.ruby import BUNDLER_LOCK, GEM_INSTALLED  # noqa: E402
+from openecr.scan.catalogers.sboms import SBOMS  # noqa: E402
+from openecr.scan.catalogers.swift import PODFILE_LOCK, SWIFT_RESOLVED  # noqa: E402
+from openecr.scan.catalogers.yarn_locks import YARN_LOCK  # noqa: E402
 
 CATALOGERS: tuple[Cataloger, ...] = (
     *os_release.CATALOGERS,
     *dpkg.CATALOGERS,
     *apk.CATALOGERS,
     *rpm.CATALOGERS,
+    PYTHON_INSTALLED,
+    PYTHON_EGG,
+    PIP_REQUIREMENTS,
+    PIPFILE_LOCK,
+    POETRY_LOCK,
+    UV_LOCK,
+    PDM_LOCK,
+    PYLOCK,
+    NODE_INSTALLED,
+    NPM_LOCK,
+    YARN_LOCK,
+    PNPM_LOCK,
+    BUN_LOCK,
+    DENO_LOCK,
+    JAVA_ARCHIVES,
+    MAVEN_POM,
+    GRADLE_LOCK,
+    SBT_LOCK,
+    GEM_INSTALLED,
+    BUNDLER_LOCK,
+    COMPOSER_INSTALLED,
+    COMPOSER_LOCK,
+    DOTNET_DEPENDENCIES,
+    NUSPEC,
+    NUGET_LOCK,
+    NUGET_ASSETS,
+    NUGET_CONFIG,
+    NUGET_CENTRAL,
+    PAKET_LOCK,
+    GO_BINARY,
+    GO_MOD,
+    GO_SUM,
+    GO_VENDORED,
+    CARGO_AUDITABLE,
+    CARGO_LOCK,
+    ERLANG_APPLICATION,
+    MIX_LOCK,
+    REBAR_LOCK,
+    PUBSPEC_LOCK,
+    SWIFT_RESOLVED,
+    PODFILE_LOCK,
+    CONAN_LOCK,
+    CONAN_INFO,
+    R_INSTALLED,
+    RENV_LOCK,
+    STACK_LOCK,
+    CABAL_FREEZE,
+    JULIA_MANIFEST,
+    CONDA,
+    SBOMS,
 )
 """Every one; their order is that in which a file is shown to those that want it."""

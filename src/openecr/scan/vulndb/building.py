@@ -5,10 +5,12 @@ export of every ecosystem that they name. So they are first written, packed, to 
 sorted batches; a row is then the run of what belongs to one package, without what a newer copy of a record replaced.
 """
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
@@ -79,7 +81,9 @@ class Builder:
         self._target = target
         self._staging_path = target.with_name(target.name + ".staging")
         self.read = Read()
-        self._remove_files()
+        self._is_finished = False
+        for path in (self._staging_path, target):
+            path.unlink(missing_ok=True)
         self._staging = _fresh(self._staging_path, _STAGING)
         self._staging.execute("BEGIN")
         self._advisories: list[tuple[str, str, str, int, int, bytes]] = []
@@ -100,17 +104,19 @@ class Builder:
             return
         self.read.records += 1
         self._turn += 1
-        self._stage(record)
+        with _disk(self._staging_path):
+            self._stage(record)
 
     def know_exploits(self, epss: Iterable[tuple[str, float]] | None, exploited: frozenset[str] | None) -> None:
         """Scores of EPSS and the CVEs known to be exploited; None where there is no such list."""
-        if epss is not None:
-            self._staging.executemany("INSERT OR REPLACE INTO exploit VALUES (?, ?, 0)", epss)
-            self._exploit_sources.append(EPSS)
-        if exploited is not None:
-            known = "INSERT INTO exploit VALUES (?, NULL, 1) ON CONFLICT (cve) DO UPDATE SET exploited = 1"
-            self._staging.executemany(known, ((cve,) for cve in sorted(exploited)))
-            self._exploit_sources.append(EXPLOITED)
+        with _disk(self._staging_path):
+            if epss is not None:
+                self._staging.executemany("INSERT OR REPLACE INTO exploit VALUES (?, ?, 0)", epss)
+                self._exploit_sources.append(EPSS)
+            if exploited is not None:
+                known = "INSERT INTO exploit VALUES (?, NULL, 1) ON CONFLICT (cve) DO UPDATE SET exploited = 1"
+                self._staging.executemany(known, ((cve,) for cve in sorted(exploited)))
+                self._exploit_sources.append(EXPLOITED)
 
     def finish(self, *, built_us: int, data_us: int | None = None, inputs: str = "") -> Built:
         """Write the file.
@@ -119,7 +125,12 @@ class Builder:
             data_us: as of when the data is; None where only the records can tell.
         Raises:
             BuildRefused: there is nothing in it.
+            OSError: the disk is full.
         """
+        with _disk(self._target):
+            return self._finish(built_us, data_us, inputs)
+
+    def _finish(self, built_us: int, data_us: int | None, inputs: str) -> Built:
         self._flush()
         self._staging.execute("COMMIT; BEGIN")
         # What no copy of a record says any more is left out by its turn; the join walks both tables in order.
@@ -137,18 +148,15 @@ class Builder:
             target.execute("COMMIT")
         finally:
             target.close()
-        self._staging.close()
-        self._staging_path.unlink()
+        self._is_finished = True
         return finished(self._target, description)
 
     def close(self) -> None:
-        """Let go of what an unfinished build has on the disk."""
+        """Let go of what a build has on the disk beside its finished file."""
         self._staging.close()
-        self._remove_files()
-
-    def _remove_files(self) -> None:
-        for path in (self._staging_path, self._target):
-            path.unlink(missing_ok=True)
+        self._staging_path.unlink(missing_ok=True)
+        if not self._is_finished:
+            self._target.unlink(missing_ok=True)
 
     def _stage(self, record: Record) -> None:
         cves = _cves(record)
@@ -252,15 +260,27 @@ ORDER BY a.ecosystem
 """
 
 
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """What SQLite says of the disk, as the system says it."""
+    try:
+        yield
+    except apsw.FullError:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path.parent)) from None
+    except (apsw.IOError, apsw.CantOpenError):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path)) from None
+
+
 def restamp(source: Path, target: Path, description: Description, *, built_us: int, data_us: int) -> Built:
     """The same build under a new time: what it was built from was looked at, and is still what there is."""
     with source.open("rb") as old, target.open("wb") as new:
         while piece := old.read(1024 * 1024):
             new.write(piece)
-    again = Description.of(description.document() | {"builtUs": built_us, "dataUs": data_us})
-    connection = _open(target)
-    connection.execute("UPDATE meta SET value = ? WHERE name = 'description'", (orjson.dumps(again.document()),))
-    connection.close()
+    again = replace(description, built_us=built_us, data_us=data_us)
+    with _disk(target):
+        connection = _open(target)
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'description'", (orjson.dumps(again.document()),))
+        connection.close()
     return finished(target, again)
 
 

@@ -8,7 +8,14 @@ from openecr.call import Call, decision, operation
 from openecr.db import images
 from openecr.db.images import Image
 from openecr.db.repositories import Repository
-from openecr.errors import ConflictingParameters, ImageInaccessible, ImageNotFound, KmsRefused, ManifestUnknown
+from openecr.errors import (
+    ConflictingParameters,
+    ImageInaccessible,
+    ImageNotFound,
+    KmsRefused,
+    ManifestUnknown,
+    PullRefused,
+)
 from openecr.names import Digest
 from openecr.services.ecr import image_ids
 from openecr.services.ecr.images import artifact_media_type, pull
@@ -59,6 +66,8 @@ def _get_one(call: Call, repository: Repository, asked: dict[str, str], accepted
     except ManifestUnknown:
         return image_ids.not_found(wanted.asked).render()
     except ImageInaccessible as refused:
+        return image_ids.Failure(wanted.asked, "ImageInaccessible", refused.message).render()
+    except PullRefused as refused:
         return image_ids.Failure(wanted.asked, "ImageInaccessible", refused.message).render()
     except KmsRefused as refused:
         return image_ids.Failure(wanted.asked, "KmsError", refused.message).render()

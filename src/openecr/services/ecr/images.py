@@ -38,6 +38,7 @@ from openecr.services.ecr import image_events, quotas, storage_classes
 from openecr.services.ecr.mutability_rules import may_move
 from openecr.services.ecr.registry import IDENTICAL_PUSH, SPARSE_MANIFESTS, account_setting
 from openecr.services.ecr.repositories import mutability_filters, require, require_with_key
+from openecr.services.ecr.scanning import pull_gates
 from openecr.services.ecr.scanning import requests as scan_requests
 from openecr.waist import Flow
 
@@ -249,6 +250,8 @@ def pull(
         raise ImageInaccessible if found.status == "ARCHIVED" else ImageBeingRestored
     if found.kms_key is not None:
         require_usable(found.kms_key, found.kms_state)
+    if found.pull_gate is not None and counts:
+        pull_gates.require_passed(call.db, registry, repository_name, found)
     if counts and not _is_unnoted(call, registry):
         call.deployment.note_pull(found.key, call.now_us)
     pulled = Pulled(Digest(found.digest), found.media_type, found.manifest)

@@ -8,7 +8,7 @@ import orjson
 import zstandard
 
 from openecr.scan.findings import MatchKey
-from openecr.scan.matching import match_key
+from openecr.scan.match_keys import match_key
 from openecr.scan.packages import DISTRIBUTION_KINDS, Distribution, ImageInventory, InstalledPackage, Package, Unread
 
 _MOST_BYTES = 256 << 20

@@ -17,7 +17,7 @@ from openecr.db.connection import Connection
 from openecr.db.images import Image
 from openecr.db.scans import BASIC, ENHANCED, Scan
 from openecr.deployment import Deployment
-from openecr.scan.vulndb.index import differences
+from openecr.scan.vulndb.differences import differences
 from openecr.services.ecr.scanning import events, requests, target, verdicts
 from openecr.services.ecr.scanning.scan import counts_of
 from openecr.services.ecr.scanning.told import Teller

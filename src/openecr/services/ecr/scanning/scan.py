@@ -27,11 +27,11 @@ from openecr.db.scans import BASIC, Scan
 from openecr.deployment import Deployment
 from openecr.errors import KmsRefused
 from openecr.names import Digest
+from openecr.scan.coverage import Coverage, coverage
 from openecr.scan.indexing import Indexer, IndexingFailed
 from openecr.scan.inventories import CATALOGERS_VERSION
 from openecr.scan.inventories import unpack as unpack_layer
 from openecr.scan.limits import LIMITS
-from openecr.scan.matching import Coverage, coverage
 from openecr.scan.packages import DISTRIBUTION_KINDS, ImageInventory
 from openecr.scan.squash import squash
 from openecr.services.ecr.scanning import events, inventory, target, verdicts
@@ -109,7 +109,7 @@ async def _scan_member(deployment: Deployment, opened: Opened | None, image: Ima
             packages=kept.rows(settled.package_keys),
         )
     )
-    return Read(image, kept, coverage=coverage(kept.inventory, opened.index))
+    return Read(image, kept, coverage=coverage(kept.inventory, kept.distinct, opened.index))
 
 
 def _reason(error: Exception) -> str:
