@@ -6,6 +6,7 @@ from bench.measurements.blob_push import BlobPush
 from bench.measurements.collection import Collection
 from bench.measurements.collection_load import CollectionLoad
 from bench.measurements.encryption import Encryption
+from bench.measurements.indexing import Indexing
 from bench.measurements.large_layer import LargeLayer
 from bench.measurements.lifecycle import Lifecycle
 from bench.measurements.manifest_get import ManifestGet
@@ -29,6 +30,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Storm(),
     Memory(),
     PolicyDecisions(),
+    Indexing(),
     Lifecycle(),
     LargeLayer(),
     SharedDatabase(),

@@ -135,7 +135,7 @@ class _Reading:
                     if left_out:
                         self._warn(entry.path, f"{cataloger.name}: {left_out}")
                 except Exception as error:  # noqa: BLE001 - parsers of hostile bytes raise whatever there is
-                    self._warn(entry.path, f"{cataloger.name}: {error or type(error).__name__}")
+                    self._warn(entry.path, f"{cataloger.name}: {_told(error)}")
         facts = _joined(found)
         self._packages += len(facts.packages)
         if self._packages > self._limits.packages:
@@ -181,6 +181,13 @@ class _Reading:
             self._warnings.append(Unread(path, reason[:500]))
         else:
             self._warnings_left_out += 1
+
+
+def _told(error: Exception) -> str:
+    """An error in words; a parser's own are sentences, others say little without their names."""
+    if isinstance(error, ValueError) and str(error):
+        return str(error)
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def _joined(found: Sequence[FileFacts]) -> FileFacts:
