@@ -35,6 +35,7 @@ class Scale:
     load_minutes: float = 10
     shared_pushes: int = 1000
     shared_base_bytes: int = 100_000_000
+    advisory_records: int = 200_000
 
     def with_rounds(self, rounds: int) -> "Scale":
         """The same with another number of turns."""
@@ -55,6 +56,7 @@ QUICK = Scale(
     load_minutes=0.5,
     shared_pushes=60,
     shared_base_bytes=1_000_000,
+    advisory_records=20_000,
 )
 
 

@@ -17,6 +17,7 @@ from bench.measurements.shared_database import SharedDatabase
 from bench.measurements.small_images import SmallImages
 from bench.measurements.storm import Storm
 from bench.measurements.tags_list import TagsList
+from bench.measurements.vulnerability_database import VulnerabilityDatabase
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     ManifestGet(),
@@ -29,6 +30,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Memory(),
     PolicyDecisions(),
     Lifecycle(),
+    VulnerabilityDatabase(),
     LargeLayer(),
     SharedDatabase(),
     ManyImages(),
