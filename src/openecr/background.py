@@ -17,7 +17,7 @@ from openecr.jobs.worker import Handler, JobWorker
 from openecr.services.ecr import encrypting, garbage, quotas, storage_classes, upkeep
 from openecr.services.ecr.integrity import scrub
 from openecr.services.ecr.lifecycle import expiry, previews
-from openecr.services.ecr.scanning import rematch, scan, vulnerability_data
+from openecr.services.ecr.scanning import applying, rematch, scan, vulnerability_data
 from openecr.services.ecr.scanning import requests as scan_requests
 from openecr.services.ecr.scanning import upkeep as scan_upkeep
 from openecr.services.ecr.scanning.vulnerability_data import VulnerabilityData
@@ -94,6 +94,7 @@ class Background:
             expiry.KIND: self._expire_images,
             previews.KIND: self._preview_lifecycle,
             vulnerability_data.REMATCH: self._rematch_packages,
+            applying.APPLY: self._apply_scanning,
             "tidy-scans": self._tidy_scans,
             "forget-events": self._forget_events,
         }
@@ -167,6 +168,9 @@ class Background:
     async def _rematch_packages(self, _args: Mapping[str, Any]) -> None:
         done = await rematch.rematch(self._deployment, self._vulnerability_data)
         log.info("packages matched again", **asdict(done))
+
+    async def _apply_scanning(self, args: Mapping[str, Any]) -> None:
+        await applying.apply(self._deployment, args)
 
     async def _tidy_scans(self, _args: Mapping[str, Any]) -> None:
         forgotten = await scan_upkeep.forget_unused(self._deployment.database)

@@ -61,7 +61,7 @@ def since(db: Connection, at_us: int) -> int:
     found = db.row("SELECT id FROM event WHERE at_us >= :at_us ORDER BY at_us, id LIMIT 1", at_us=at_us)
     if found is not None:
         return int(found[0]) - 1
-    last = db.row("SELECT id FROM event ORDER BY id DESC LIMIT 1")
+    last = db.row("SELECT id FROM event WHERE id > 0 ORDER BY id DESC LIMIT 1")
     return int(last[0]) if last else 0
 
 

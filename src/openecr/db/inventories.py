@@ -97,11 +97,7 @@ def keep_image(db: Connection, image_key: int, kept: ImageDocument, packages: Se
         )
     }
     for key in had.keys() - wanted.keys():
-        db.run(
-            "DELETE FROM image_package WHERE image_key = :image_key AND package_key = :key",
-            image_key=image_key,
-            key=key,
-        )
+        _forget_held(db, image_key, key)
     for key, of_distribution in wanted.items():
         if had.get(key) == of_distribution:
             continue
@@ -113,6 +109,12 @@ def keep_image(db: Connection, image_key: int, kept: ImageDocument, packages: Se
             key=key,
             of_distribution=int(of_distribution),
         )
+
+
+def _forget_held(db: Connection, image_key: int, package_key: int) -> None:
+    named = {"image_key": image_key, "key": package_key}
+    db.run("DELETE FROM image_suppression WHERE image_key = :image_key AND package_key = :key", **named)
+    db.run("DELETE FROM image_package WHERE image_key = :image_key AND package_key = :key", **named)
 
 
 def find_image(db: Connection, image_key: int) -> ImageDocument | None:
@@ -183,19 +185,26 @@ def images_with(db: Connection, package_key: int, after: int, most: int) -> list
     return [row[0] for row in rows]
 
 
-def forget_unused_packages(db: Connection, after: int, most: int) -> tuple[int, int]:
-    """Forget packages among the next ``most`` that no image holds, with their verdicts: (last key seen, how many)."""
-    rows = db.rows("SELECT id FROM scanned_package WHERE id > :after ORDER BY id LIMIT :most", after=after, most=most)
-    gone = 0
-    for (key,) in rows:
-        if db.row("SELECT 1 FROM image_package WHERE package_key = :key LIMIT 1", key=key) is not None:
-            continue
-        if db.locked_row("scanned_package", "SELECT id FROM scanned_package WHERE id = :key", key=key) is None:
-            continue
-        db.run("DELETE FROM package_finding WHERE package_key = :key", key=key)
-        gone += db.run(
-            "DELETE FROM scanned_package WHERE id = :key"
-            " AND NOT EXISTS (SELECT 1 FROM image_package p WHERE p.package_key = :key)",
-            key=key,
-        )
-    return (rows[-1][0] if rows else after), gone
+def unused_packages(db: Connection, after: int, most: int) -> list[int]:
+    """Keys of packages that no image holds, after one."""
+    rows = db.rows(
+        "SELECT p.id FROM scanned_package p WHERE p.id > :after"
+        " AND NOT EXISTS (SELECT 1 FROM image_package i WHERE i.package_key = p.id) ORDER BY p.id LIMIT :most",
+        after=after,
+        most=most,
+    )
+    return [row[0] for row in rows]
+
+
+def forget_package(db: Connection, key: int) -> bool:
+    """Forget a package that no image holds, with its verdicts; False where an image came to hold it."""
+    db.locked_row("scanned_package", "SELECT id FROM scanned_package WHERE id = :key", against_references=True, key=key)
+    if db.row("SELECT 1 FROM image_package WHERE package_key = :key LIMIT 1", key=key) is not None:
+        return False
+    _forget_verdicts(db, key)
+    return True
+
+
+def _forget_verdicts(db: Connection, key: int) -> None:
+    db.run("DELETE FROM package_finding WHERE package_key = :key", key=key)
+    db.run("DELETE FROM scanned_package WHERE id = :key", key=key)

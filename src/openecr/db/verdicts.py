@@ -146,11 +146,20 @@ _FROM = (
     " WHERE p.image_key IN ({images}) AND p.of_distribution >= :least"
 )
 _AS_OF = " AND f.since_generation <= :generation AND (f.until_generation IS NULL OR f.until_generation > :generation)"
-_FINDING = (
-    "f.severity, f.name, p.package_key, MIN(p.image_key), MIN(f.score_tenths), MIN(f.fixed_version),"
-    " MIN(f.details_key), MIN(f.first_us), MIN(f.since_us), MIN(f.until_us),"
-    " CASE WHEN COUNT(*) = COUNT(s.name) THEN MIN(s.justification) END,"
-    " CASE WHEN COUNT(*) = COUNT(s.name) THEN MIN(s.source) END"
+_ROW = (
+    "f.severity, f.name, p.package_key, p.image_key, f.score_tenths, f.fixed_version, f.details_key, f.first_us,"
+    " f.since_us, f.until_us, s.justification, s.source"
+)
+_STEP = f"WITH step AS MATERIALIZED (SELECT {_ROW}{_FROM}"
+"""An image bounds what is gathered: its packages, and what affects them."""
+_PAGE = (
+    "SELECT severity, name, package_key, MIN(image_key), MIN(score_tenths), MIN(fixed_version), MIN(details_key),"
+    " MIN(first_us), MIN(since_us), MIN(until_us),"
+    " CASE WHEN COUNT(*) = COUNT(justification) THEN MIN(justification) END,"
+    " CASE WHEN COUNT(*) = COUNT(justification) THEN MIN(source) END FROM step"
+    " WHERE (severity > :severity OR (severity = :severity"
+    " AND (name < :name OR (name = :name AND package_key > :package_key))))"
+    " GROUP BY severity, name, package_key ORDER BY severity, name DESC, package_key LIMIT :most"
 )
 
 
@@ -174,10 +183,7 @@ def after(
     """
     images, named = _of_images(image_keys)
     rows = db.rows(
-        f"SELECT {_FINDING}{_FROM.format(images=images)}{_AS_OF}"
-        " AND (f.severity > :severity OR (f.severity = :severity"
-        " AND (f.name < :name OR (f.name = :name AND p.package_key > :package_key))))"
-        " GROUP BY f.severity, f.name, p.package_key ORDER BY f.severity, f.name DESC, p.package_key LIMIT :most",
+        f"{_STEP.format(images=images)}{_AS_OF}) {_PAGE}",
         least=int(of_distribution),
         generation=generation,
         severity=position[0],
@@ -195,12 +201,9 @@ def closed_after(
     """Findings that ended after an instant and did not begin again, in the order of ``after``."""
     images, named = _of_images(image_keys)
     rows = db.rows(
-        f"SELECT {_FINDING}{_FROM.format(images=images)} AND f.until_us >= :since_us"
+        f"{_STEP.format(images=images)} AND f.until_us >= :since_us"
         " AND NOT EXISTS (SELECT 1 FROM package_finding n WHERE n.package_key = f.package_key AND n.name = f.name"
-        " AND n.until_generation IS NULL)"
-        " AND (f.severity > :severity OR (f.severity = :severity"
-        " AND (f.name < :name OR (f.name = :name AND p.package_key > :package_key))))"
-        " GROUP BY f.severity, f.name, p.package_key ORDER BY f.severity, f.name DESC, p.package_key LIMIT :most",
+        f" AND n.until_generation IS NULL)) {_PAGE}",
         least=0,
         since_us=since_us,
         severity=position[0],
@@ -216,10 +219,8 @@ def last_of(db: Connection, image_keys: Sequence[int], package_key: int, name: s
     """The last verdict on one vulnerability of one package, of whichever image has it first; one or none."""
     images, named = _of_images(image_keys)
     rows = db.rows(
-        "SELECT f.severity, f.name, p.package_key, p.image_key, f.score_tenths, f.fixed_version, f.details_key,"
-        " f.first_us, f.since_us, f.until_us, s.justification, s.source"
-        f"{_FROM.format(images=images)} AND p.package_key = :package_key AND f.name = :name"
-        " ORDER BY f.since_generation DESC, p.image_key LIMIT 1",
+        f"{_STEP.format(images=images)} AND p.package_key = :package_key AND f.name = :name)"
+        " SELECT * FROM step ORDER BY since_us DESC, image_key LIMIT 1",
         least=0,
         package_key=package_key,
         name=name,
@@ -234,9 +235,9 @@ def counts(
     """How many findings of each severity images have together, suppressed ones left out."""
     images, named = _of_images(image_keys)
     rows = db.rows(
-        "SELECT severity, COUNT(*) FROM (SELECT f.severity AS severity, f.name, p.package_key"
-        f"{_FROM.format(images=images)}{_AS_OF} GROUP BY f.severity, f.name, p.package_key"
-        " HAVING COUNT(*) > COUNT(s.name)) one GROUP BY severity",
+        f"{_STEP.format(images=images)}{_AS_OF}), counted AS (SELECT severity, name, package_key FROM step"
+        " GROUP BY severity, name, package_key HAVING COUNT(*) > COUNT(justification))"
+        " SELECT severity, COUNT(*) FROM counted GROUP BY severity",
         least=int(of_distribution),
         generation=generation,
         **named,

@@ -212,6 +212,30 @@ def test_one_record_with_two_entries_for_a_package_is_one_finding() -> None:
     assert found("npm", "1.7.0", twice) == {}
 
 
+def test_an_image_of_400_packages_is_a_matter_of_milliseconds() -> None:
+    """Bounded by some times what it takes, so that it fails of another order of growth, not of a busy machine."""
+    records = [
+        record(
+            f"GHSA-{package}-{number}",
+            "npm",
+            f"n{package}",
+            ("introduced", f"{number}.0.0"),
+            ("fixed", f"{number}.5.0"),
+            aliases=[f"CVE-2020-{package}{number:02}"],
+        )
+        for package in range(1000, 1200)
+        for number in range(1, 6)
+    ]
+    index = RecordsIndex(records)
+    keys = [MatchKey("npm", f"n{package}", "2.3.1") for package in range(1000, 1400)]
+    taken = []
+    for _ in range(5):
+        began = time.thread_time()
+        assert sum(len(match(key, index)) for key in keys) == 200
+        taken.append(time.thread_time() - began)
+    assert min(taken) < 0.06
+
+
 def test_hostile_versions_and_records_are_only_slow_to_write() -> None:
     crowd = [
         record(f"GHSA-{number}", "npm", "n", ("fixed", f"{number}.0.0-{'a.' * 200}"), aliases=[f"GHSA-{number + 1}"])
