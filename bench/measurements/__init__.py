@@ -19,6 +19,7 @@ from bench.measurements.shared_database import SharedDatabase
 from bench.measurements.small_images import SmallImages
 from bench.measurements.storm import Storm
 from bench.measurements.tags_list import TagsList
+from bench.measurements.vulnerability_database import VulnerabilityDatabase
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     ManifestGet(),
@@ -32,6 +33,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     PolicyDecisions(),
     Indexing(),
     Lifecycle(),
+    VulnerabilityDatabase(),
     LargeLayer(),
     SharedDatabase(),
     ManyImages(),
