@@ -77,6 +77,8 @@ class TestIdentity:
             ("lib/own-1.0.jar", ["Bundle-SymbolicName: org.example.own;singleton:=true"], "org.example:own 1.0"),
             ("lib/own-1.0.jar", ["Bundle-SymbolicName: org.example.other"], "own 1.0"),
             ("lib/own-web-1.0.jar", ["Automatic-Module-Name: org.example.own_web"], "org.example:own-web 1.0"),
+            ("lib/own-web-1.0.jar", ["Automatic-Module-Name: org.own.web"], "org.own:own-web 1.0"),
+            ("lib/own-web-1.0.jar", ["Automatic-Module-Name: own.web"], "own-web 1.0"),
             (
                 "lib/log4j.jar",
                 ["Implementation-Title: log4j", "Implementation-Version: 1.2.17"],
@@ -175,9 +177,7 @@ class TestArchivesInArchives:
         war = archive({"WEB-INF/lib/a-1.jar": b"broken", "WEB-INF/lib/log4j-core-2.14.1.jar": LOG4J})
         read = facts(JAVA_ARCHIVES, "srv/app.war", war)
         assert [package.version for package in read.packages] == ["2.14.1"]
-        assert [(one.path, one.reason) for one in read.unread] == [
-            ("srv/app.war!/WEB-INF/lib/a-1.jar", "is no zip archive")
-        ]
+        assert [(one.path, one.reason) for one in read.unread] == [("WEB-INF/lib/a-1.jar", "is no zip archive")]
 
     def test_an_encrypted_one_is_told_of(self) -> None:
         local, line = entry(b"lib/a-1.jar", archive(LOG4J), flags=1)
