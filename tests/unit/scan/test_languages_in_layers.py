@@ -5,10 +5,11 @@ import json
 import tarfile
 from collections.abc import Mapping
 
+from tests.unit.scan.archives import archive
+
 from openecr.scan.layers import index_layer
 from openecr.scan.packages import ImageInventory, LayerInventory
 from openecr.scan.squash import squash
-from tests.unit.scan.archives import archive
 
 METADATA = "Metadata-Version: 2.1\nName: Flask\nVersion: 2.2.2\n"
 LODASH = json.dumps({"name": "lodash", "version": "4.17.15"})
@@ -39,7 +40,7 @@ def packages(inventory: ImageInventory) -> list[str]:
     ]
 
 
-BASE = {
+BASE: dict[str, bytes | str] = {
     "usr/lib/python3.11/site-packages/Flask-2.2.2.dist-info/METADATA": METADATA,
     "usr/lib/python3.11/site-packages/flask/METADATA": METADATA.replace("2.2.2", "9"),
     "app/node_modules/lodash/package.json": LODASH,
@@ -94,7 +95,7 @@ def test_an_uninstalled_distribution_is_gone() -> None:
 
 
 def test_one_hostile_file_costs_a_warning_and_no_package() -> None:
-    hostile = {
+    hostile: dict[str, bytes | str] = {
         "a/package-lock.json": "[" * 100_000,
         "a/pnpm-lock.yaml": "[" * 100_000,
         "a/uv.lock": "a = " + "[" * 100_000,
