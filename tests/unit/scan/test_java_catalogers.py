@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.unit.scan.archives import Content, archive, ended, entry
 from tests.unit.scan.cataloging import facts, found, wanting, within
+from tests.unit.scan.zip_archives import Content, archive, ended, entry
 
 from openecr.scan.catalogers.java_archives import JAVA_ARCHIVES, main_section
 from openecr.scan.catalogers.java_declared import GRADLE_LOCK, MAVEN_POM, SBT_LOCK

@@ -5,7 +5,7 @@ import json
 import tarfile
 from collections.abc import Mapping
 
-from tests.unit.scan.archives import archive
+from tests.unit.scan.zip_archives import archive
 
 from openecr.scan.layers import index_layer
 from openecr.scan.packages import ImageInventory, LayerInventory

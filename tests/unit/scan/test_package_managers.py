@@ -24,6 +24,8 @@ def test_every_kind_that_a_cataloger_may_give_has_its_word() -> None:
         if cataloger.name in WITHOUT_PACKAGES:
             continue
         module = ast.parse(inspect.getsource(sys.modules[cataloger.read.__module__]))
+        if cataloger.name == "os-release":  # it tells of the distribution, and of no package
+            continue
         texts = {
             node.value for node in ast.walk(module) if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.scan.archives import archive, ended, entry
+from tests.unit.scan.zip_archives import archive, ended, entry
 
 from openecr.scan.limits import LIMITS, LimitExceeded
 from openecr.scan.zips import Budget, ZipRefused, entry_bytes, zip_entries
