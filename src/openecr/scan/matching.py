@@ -4,7 +4,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from openecr.scan.advisories import Advisory, AdvisoryIndex, Details, Rating, Severity
@@ -18,7 +18,7 @@ from openecr.scan.record_ids import cve_of, is_cve, is_malicious
 from openecr.scan.records import MODULAR_RELEASE
 from openecr.scan.severity import DISTRIBUTIONS, severity_of
 
-__all__ = ["covers", "distribution_ecosystem", "has_advisories", "match", "match_all", "match_key"]
+__all__ = ["covers", "distribution_ecosystem", "has_advisories", "is_concerned", "match", "match_all", "match_key"]
 
 _MALICIOUS = "malicious package"
 
@@ -60,6 +60,15 @@ def match_all(keys: Iterable[MatchKey], index: AdvisoryIndex) -> tuple[Finding, 
             if known is None or (known.fixed_version is None and finding.fixed_version is not None):
                 found[finding.name] = finding
     return tuple(found[name] for name in sorted(found))
+
+
+def is_concerned(key: MatchKey, changed: Container[tuple[str, str]], ecosystems: frozenset[str]) -> bool:
+    """Whether a verdict may be another once these rows, (ecosystem, name), are: any that ``match`` reads for the key.
+
+    Args:
+        ecosystems: those of the data before and after: a row may be new, or gone.
+    """
+    return any((ecosystem, key.name) in changed for ecosystem in read_for(key.ecosystem, ecosystems))
 
 
 def _rows(key: MatchKey, index: AdvisoryIndex) -> list[Advisory]:

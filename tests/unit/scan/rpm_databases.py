@@ -40,7 +40,7 @@ def package(
         1000: name,
         1001: version,
         1002: release,
-        1011: "Example Linux",
+        1011: "AlmaLinux",
         1014: "MIT",
         1022: "x86_64",
         1044: source or f"{name}-{version}-{release}.src.rpm",

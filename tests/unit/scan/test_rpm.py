@@ -57,7 +57,7 @@ def check(found: FileFacts) -> None:
             architecture="x86_64",
             source_name="openssl",
             source_version="3.0.7-27.el9",
-            vendor="Example Linux",
+            vendor="AlmaLinux",
             licenses=("MIT",),
         ),
         Package(
@@ -69,7 +69,7 @@ def check(found: FileFacts) -> None:
             source_name="nodejs",
             source_version="18.19.0-1.module+el8",
             module="nodejs:18",
-            vendor="Example Linux",
+            vendor="AlmaLinux",
             licenses=("MIT",),
         ),
         Package(
@@ -80,7 +80,7 @@ def check(found: FileFacts) -> None:
             architecture="x86_64",
             source_name="bash",
             source_version="1.0-1.el9",
-            vendor="Example Linux",
+            vendor="AlmaLinux",
             licenses=("MIT",),
         ),
     )
