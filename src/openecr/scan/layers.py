@@ -130,6 +130,8 @@ class _Reading:
                 try:
                     content.seek(0)
                     facts = cataloger.read(WantedFile(entry.path, entry.size_bytes, content, self._limits))
+                    for inner in facts.unread:
+                        self._warn(entry.path, f"{cataloger.name}: {inner.path or 'in it'}: {inner.reason}")
                     facts, left_out = bounded(facts)
                     found.append(facts)
                     if left_out:
