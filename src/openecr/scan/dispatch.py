@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from openecr.scan.catalogers import Cataloger
+from openecr.scan.cataloger import Cataloger
 
 _MAGIC_BYTES = 8
 _TAIL_CHARACTERS = 3

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from openecr.scan.archive import Archive, Entry, Kind
-from openecr.scan.catalogers import CATALOGERS, Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
+from openecr.scan.catalogers import CATALOGERS
 from openecr.scan.decompression import decompressed
 from openecr.scan.dispatch import Dispatch
 from openecr.scan.facts import bounded

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 
-from openecr.scan.catalogers import CATALOGERS, Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
+from openecr.scan.catalogers import CATALOGERS
 from openecr.scan.limits import LIMITS, Limits
 from openecr.scan.packages import FileFacts
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.unit.scan.cataloging import facts, found, within
 
-from openecr.scan.catalogers import Cataloger
+from openecr.scan.cataloger import Cataloger
 from openecr.scan.catalogers.dotnet_installed import DOTNET_DEPENDENCIES, NUSPEC
 from openecr.scan.catalogers.dotnet_locks import NUGET_ASSETS, NUGET_CENTRAL, NUGET_CONFIG, NUGET_LOCK, PAKET_LOCK
 from openecr.scan.documents import DocumentRefused

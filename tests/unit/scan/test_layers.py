@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tests.unit.scan.archives import END, files, header, in_pieces, member, octal, padded, special, tar
 
-from openecr.scan.catalogers import CATALOGERS, Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
+from openecr.scan.catalogers import CATALOGERS
 from openecr.scan.decompression import UnreadableLayer
 from openecr.scan.dispatch import Dispatch
 from openecr.scan.layers import index_layer

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.java_groups import group_of
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.limits import LimitExceeded, Limits
@@ -184,3 +184,5 @@ def _group_in(manifest: dict[str, str], symbolic: str, artifact: str) -> str:
 
 
 JAVA_ARCHIVES = Cataloger("java-archive", 1, read_archive, suffixes=ARCHIVES)
+
+CATALOGERS = (JAVA_ARCHIVES,)
