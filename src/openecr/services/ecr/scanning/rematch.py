@@ -11,6 +11,7 @@ from functools import partial
 
 import structlog
 
+from openecr.blobs.store import ObjectMissing
 from openecr.db import images, inventories, repositories, scans, vulnerability_data
 from openecr.db import storage_classes as image_rows
 from openecr.db import verdicts as verdict_rows
@@ -25,7 +26,7 @@ from openecr.services.ecr.scanning import events, requests, target, verdicts
 from openecr.services.ecr.scanning.scan import counts_of
 from openecr.services.ecr.scanning.told import Teller
 from openecr.services.ecr.scanning.verdicts import Changed
-from openecr.services.ecr.scanning.vulnerability_data import Opened, VulnerabilityData
+from openecr.services.ecr.scanning.vulnerability_data import DataDamaged, Opened, VulnerabilityData
 
 log = structlog.get_logger("openecr.scan")
 
@@ -80,7 +81,10 @@ async def _concerned(
     before = await deployment.database.read(partial(vulnerability_data.before, generation=opened.published.generation))
     if not before:
         return None
-    last = await data.open(before[0])
+    try:
+        last = await data.open(before[0])
+    except (DataDamaged, ObjectMissing):
+        return None
     changed = frozenset(await asyncio.to_thread(lambda: list(differences(last.index, opened.index))))
     ecosystems = last.index.ecosystems | opened.index.ecosystems
     return lambda key: is_concerned(key, changed, ecosystems)
