@@ -249,6 +249,7 @@ def test_the_process_dies_with_its_parent() -> None:
     with subprocess.Popen([sys.executable, "-c", _ASKING], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
+        os.kill(pid, signal.SIGSTOP)  # as one that computes, and does not see that its input has ended
         parent.kill()
     deadline = time.monotonic() + 10
     while _lives(pid):
