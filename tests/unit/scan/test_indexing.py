@@ -237,7 +237,10 @@ async def main():
         yield b"x"
         print(indexer.pid, flush=True)
         await asyncio.Event().wait()
+    async def empty():
+        yield bytes(1024)
     indexer = Indexer()
+    await indexer.index(empty())
     await indexer.index(stalled())
 
 asyncio.run(main())
@@ -249,11 +252,14 @@ def test_the_process_dies_with_its_parent() -> None:
     with subprocess.Popen([sys.executable, "-c", _ASKING], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
+        os.kill(pid, signal.SIGSTOP)  # as one that computes, and does not see that its input has ended
         parent.kill()
     deadline = time.monotonic() + 10
-    while _lives(pid):
-        assert time.monotonic() < deadline
+    while (lives := _lives(pid)) and time.monotonic() < deadline:
         time.sleep(0.01)
+    if lives:
+        os.kill(pid, signal.SIGKILL)
+    assert not lives
 
 
 def _proc(pid: int, name: str) -> bytes:
