@@ -125,7 +125,7 @@ def record(
 @app.command()
 def simulate(
     policy: Annotated[Path, typer.Option("--policy", metavar="FILE", help="A policy's text, as ECR takes it.")],
-    name: Annotated[str | None, typer.Argument(metavar="REPOSITORY")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="REPOSITORY", help="A repository here.")] = None,
     recorded: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A repository that `openecr lifecycle record` wrote down.")
     ] = None,

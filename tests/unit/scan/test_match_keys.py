@@ -207,3 +207,11 @@ def test_what_the_distribution_put_there_is_its_own_to_judge() -> None:
 )
 def test_but_not_where_the_distribution_says_little_or_nothing(distribution: Distribution | None) -> None:
     assert keys(Package("PyPI", "urllib3", "1.26.12", "python-installed"), distribution, owned=True)
+
+
+@pytest.mark.parametrize("member", ["name", "version", "module", "source_name", "source_version"])
+def test_a_null_character_is_in_nobodys_name(member: str) -> None:
+    usual = {"name": "openssl", "version": "3.0.8-1", "source_name": "openssl"}
+
+    assert keys(Package("dpkg", kind="dpkg", **usual))
+    assert keys(Package("dpkg", kind="dpkg", **usual | {member: "a\0b"})) == []  # type: ignore[arg-type]
