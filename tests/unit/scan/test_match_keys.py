@@ -1,5 +1,7 @@
 """Distributions and packages → what is looked up."""
 
+from dataclasses import replace
+
 import pytest
 from tests.osv_records import RecordsIndex, record
 
@@ -211,7 +213,7 @@ def test_but_not_where_the_distribution_says_little_or_nothing(distribution: Dis
 
 @pytest.mark.parametrize("member", ["name", "version", "module", "source_name", "source_version"])
 def test_a_null_character_is_in_nobodys_name(member: str) -> None:
-    usual = {"name": "openssl", "version": "3.0.8-1", "source_name": "openssl"}
+    usual = Package("dpkg", "openssl", "3.0.8-1", "dpkg", source_name="openssl")
 
-    assert keys(Package("dpkg", kind="dpkg", **usual))
-    assert keys(Package("dpkg", kind="dpkg", **usual | {member: "a\0b"})) == []  # type: ignore[arg-type]
+    assert keys(usual)
+    assert keys(replace(usual, **{member: "a\0b"})) == []
