@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-
 _DYING_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
 
