@@ -36,6 +36,7 @@ from openecr.scan.packages import DISTRIBUTION_KINDS, ImageInventory
 from openecr.scan.squash import squash
 from openecr.services.ecr.scanning import events, inventory, target, verdicts
 from openecr.services.ecr.scanning.frequency_rules import Frequency, by_configuration
+from openecr.services.ecr.scanning.gate_rules import staleness
 from openecr.services.ecr.scanning.inventory import Keyed
 from openecr.services.ecr.scanning.severity_words import severity_word
 from openecr.services.ecr.scanning.target import Target
@@ -99,8 +100,8 @@ async def _scan_member(deployment: Deployment, opened: Opened | None, image: Ima
     if opened is None:
         return Read(image, kept)
     now_us = deployment.now_us()
-    settled = await verdicts.settle(deployment.database, opened, kept.distinct, now_us)
-    document = await asyncio.to_thread(inventory.pack, kept, settled.package_keys)
+    package_keys = await verdicts.settle(deployment.database, opened, kept.distinct, now_us)
+    document = await asyncio.to_thread(inventory.pack, kept, package_keys)
     stored = await deployment.database.read(partial(inventories.find_image, image_key=image.key))
     if stored is None or (stored.catalogers, stored.document) != (CATALOGERS_VERSION, document):
         await deployment.database.write(
@@ -108,7 +109,7 @@ async def _scan_member(deployment: Deployment, opened: Opened | None, image: Ima
                 _keep,
                 image_key=image.key,
                 document=ImageDocument(CATALOGERS_VERSION, document, now_us),
-                packages=kept.rows(settled.package_keys),
+                packages=kept.rows(package_keys),
             )
         )
     return Read(image, kept, coverage=coverage(kept.inventory, kept.distinct, opened.index))
@@ -224,8 +225,16 @@ class _Settling:
         failure = self._failure(scan.scan_type)
         if failure is not None:
             status, description = failure
+            # What an earlier scan found goes: counts of none would be read as clean while the next one is made.
             return replace(
-                scan, status=status, description=description, manual_us=None, completed_us=self.now_us, counts="{}"
+                scan,
+                status=status,
+                description=description,
+                manual_us=None,
+                completed_us=self.now_us,
+                generation=None,
+                data_built_us=None,
+                counts="{}",
             )
         assert self.opened is not None  # noqa: S101 - without data every scan fails
         status, description = self._success(scan.scan_type)
@@ -239,7 +248,7 @@ class _Settling:
             generation=None if follows else published.generation,
             data_built_us=published.built_us,
             gaps=orjson.dumps(gaps := self._gaps(scan.scan_type)).decode(),
-            description=" ".join([description, *gaps]),
+            description=" ".join([description, *gaps, *staleness(published.built_us, self.now_us, self.too_old_us)]),
         )
         return replace(settled, counts=counts_of(db, settled, [item.image.key for item in self.results]))
 
@@ -275,8 +284,7 @@ class _Settling:
         return text if item.image.key == self.target.image.key else f"{text} (member {Digest(item.image.digest)})"
 
     def _gaps(self, scan_type: str) -> list[str]:
-        """What the scan could not judge, and how old its data is where that is too old."""
-        assert self.opened is not None  # noqa: S101 - asked only of scans that did not fail
+        """What the scan could not judge. How old its data is grows, and is asked when that matters."""
         found: list[str] = []
         unread = [warning for item in self.results if item.keyed for warning in item.keyed.inventory.warnings]
         if unread:
@@ -286,9 +294,6 @@ class _Settling:
             lacking = sorted({name for item in self.results if item.coverage for name in item.coverage.missing})
             if lacking:
                 found.append(f"There is no vulnerability data for {', '.join(lacking)}.")
-        age_us = self.now_us - self.opened.published.built_us
-        if self.too_old_us and age_us > self.too_old_us:
-            found.append(f"The vulnerability data is {age_us // _DAY_US} days old; {_UPDATE}.")
         return found
 
 
