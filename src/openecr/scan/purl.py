@@ -4,6 +4,8 @@ Source: the purl specification and its types (https://github.com/package-url/pur
 scanners write and read back: ``arch``, ``distro``, ``epoch``, ``upstream``, ``rpmmod``.
 """
 
+from dataclasses import replace
+
 from packageurl import PackageURL
 
 from openecr.scan.packages import DISTRIBUTION_KINDS, Distribution, Package
@@ -42,11 +44,44 @@ _MOST_CHARACTERS = 4096
 def package_url(package: Package, distribution: Distribution | None = None) -> PackageURL:
     """The URL of a package; the distribution is that of the image, and only says something of its own packages.
 
-    Raises:
-        ValueError: the name is empty or otherwise none that a URL can carry.
+    A name that the ecosystem's URLs cannot carry, which only a forged file has, becomes one of type ``generic``.
     """
-    if package.ecosystem in DISTRIBUTION_KINDS:
-        return _of_distribution(package, distribution)
+    package = encodable(package)
+    try:
+        in_distribution = package.ecosystem in DISTRIBUTION_KINDS
+        url = _of_distribution(package, distribution) if in_distribution else _of_language(package)
+    except ValueError:
+        return _unnamed(package)
+    return url if url.name else _unnamed(package)
+
+
+def _unnamed(package: Package) -> PackageURL:
+    return PackageURL(
+        "generic", None, "-".join(package.name.replace("/", " ").split()) or "unnamed", package.version or None
+    )
+
+
+def encodable(package: Package) -> Package:
+    """The package in texts that UTF-8 can carry: those of files and databases need not be UTF-8, URLs and JSON are."""
+    return replace(
+        package,
+        name=encodable_text(package.name),
+        version=encodable_text(package.version),
+        inner_path=encodable_text(package.inner_path),
+        architecture=encodable_text(package.architecture),
+        source_name=encodable_text(package.source_name),
+        source_version=encodable_text(package.source_version),
+        module=encodable_text(package.module),
+        licenses=tuple(map(encodable_text, package.licenses)),
+    )
+
+
+def encodable_text(text: str) -> str:
+    """The text, with ``?`` for what stands for bytes that are no UTF-8."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _of_language(package: Package) -> PackageURL:
     kind = _TYPES.get(package.ecosystem, "generic")
     namespace, name, subpath = "", package.name, ""
     if kind == "maven":
@@ -88,9 +123,10 @@ def parsed(text: str) -> PackageURL | None:
     if len(text) > _MOST_CHARACTERS:
         return None
     try:
-        return PackageURL.from_string(text)
+        url = PackageURL.from_string(text)
     except ValueError:
         return None
+    return url if url.name else None
 
 
 def named(url: PackageURL) -> tuple[str, str, str] | None:
