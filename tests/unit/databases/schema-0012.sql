@@ -637,6 +637,7 @@ CREATE INDEX image_package_package ON image_package (package_key, image_key);
 CREATE INDEX image_scan_status ON image_scan (status, scan_type, image_key);
 CREATE INDEX image_suppression_package ON image_suppression (package_key);
 CREATE INDEX event_at ON event (at_us);
+CREATE INDEX event_registry ON event (registry_key);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('deployment_key',5);
 INSERT INTO "sqlite_sequence" VALUES('account',2);

@@ -9,4 +9,5 @@ CREATE TABLE event (
     detail TEXT NOT NULL,
     at_us BIGINT NOT NULL
 ) {table};
-CREATE INDEX event_at ON event (at_us)
+CREATE INDEX event_at ON event (at_us);
+CREATE INDEX event_registry ON event (registry_key)
