@@ -104,10 +104,15 @@ class Statements:
                 self._by_name.setdefault(name, []).append((number, statement))
 
     def suppression(self, names: Set[str], package: PackageURL, image: VexImage) -> Suppression | None:
-        """Why a finding is suppressed; None if it is not. Of the same instant, the one that came later decides."""
+        """Why a finding is suppressed; None if it is not."""
+        decides = self.deciding(names, package, image)
+        return None if decides is None else suppresses(decides, names, package, image)
+
+    def deciding(self, names: Set[str], package: PackageURL, image: VexImage) -> Statement | None:
+        """The statement that counts on a finding, whatever it says. Of the same instant, the one that came later."""
         for _, statement in sorted(self._named(names), key=lambda each: (each[1].stated_us, each[0]), reverse=True):
             if applies(statement, names, package, image):
-                return suppresses(statement, names, package, image)
+                return statement
         return None
 
     def _named(self, names: Set[str]) -> Iterator[tuple[int, Statement]]:

@@ -10,7 +10,7 @@ from functools import partial
 
 import structlog
 
-from openecr.db import images, inventories, repositories, scans, vulnerability_data
+from openecr.db import images, inventories, repositories, scans, suppressions, vulnerability_data
 from openecr.db import storage_classes as image_rows
 from openecr.db import verdicts as verdict_rows
 from openecr.db.connection import Connection
@@ -20,8 +20,10 @@ from openecr.deployment import Deployment
 from openecr.scan.vulndb.differences import differences
 from openecr.services.ecr.scanning import events, requests, target, verdicts
 from openecr.services.ecr.scanning.scan import counts_of
+from openecr.services.ecr.scanning.suppressing import suppress
 from openecr.services.ecr.scanning.told import Teller
 from openecr.services.ecr.scanning.verdicts import Changed
+from openecr.services.ecr.scanning.vex_documents import VexDocuments
 from openecr.services.ecr.scanning.vulnerability_data import Opened, VulnerabilityData
 
 log = structlog.get_logger("openecr.scan")
@@ -41,19 +43,19 @@ class Rematched:
     """Scans owed again, because they had failed for want of data."""
 
 
-async def rematch(deployment: Deployment, data: VulnerabilityData) -> Rematched:
+async def rematch(deployment: Deployment, data: VulnerabilityData, vex: VexDocuments) -> Rematched:
     """Bring every verdict to the data in use."""
     while True:
         opened = await data.current()
         if opened is None:
             return Rematched()
         try:
-            return await _rematch(deployment, data, opened)
+            return await _rematch(deployment, data, vex, opened)
         except verdicts.Superseded:
             continue
 
 
-async def _rematch(deployment: Deployment, data: VulnerabilityData, opened: Opened) -> Rematched:
+async def _rematch(deployment: Deployment, data: VulnerabilityData, vex: VexDocuments, opened: Opened) -> Rematched:
     concerned = await _concerned(deployment, data, opened)
     packages = 0
     changes: list[Changed] = []
@@ -65,7 +67,7 @@ async def _rematch(deployment: Deployment, data: VulnerabilityData, opened: Open
             settled = await verdicts.settle(deployment.database, opened, chosen, deployment.now_us())
             packages += len(chosen)
             changes += settled.changes
-    count = await _tell_images(deployment, opened, changes)
+    count = await _tell_images(deployment, vex, opened, changes)
     rescans = await _owe_failed(deployment)
     return Rematched(packages, len(changes), count, rescans)
 
@@ -81,7 +83,7 @@ async def _concerned(
     return frozenset(differences(last.index, opened.index))
 
 
-async def _tell_images(deployment: Deployment, opened: Opened, changes: Sequence[Changed]) -> int:
+async def _tell_images(deployment: Deployment, vex: VexDocuments, opened: Opened, changes: Sequence[Changed]) -> int:
     """Count again what images under continuous scanning have; how many."""
     by_package: dict[int, list[Changed]] = {}
     for change in changes:
@@ -95,6 +97,9 @@ async def _tell_images(deployment: Deployment, opened: Opened, changes: Sequence
             after = keys[-1]
             for key in keys:
                 by_image.setdefault(key, []).extend(changed)
+    if await deployment.database.read(suppressions.have_rules):
+        for key in by_image:
+            await suppress(deployment, vex, key)
     counted = 0
     items = list(by_image.items())
     for start in range(0, len(items), _IMAGES):
@@ -108,6 +113,7 @@ def _count(db: Connection, changed: Iterable[tuple[int, Sequence[Changed]]], ope
     counted = 0
     for image_key, changes in changed:
         for key in (image_key, *image_rows.parents(db, image_key, _IMAGES)):
+            images.hold(db, key)
             scan = scans.find(db, key, ENHANCED)
             image = image_rows.find(db, key)
             if scan is None or image is None or scan.status != "ACTIVE":
@@ -116,19 +122,20 @@ def _count(db: Connection, changed: Iterable[tuple[int, Sequence[Changed]]], ope
             counts = counts_of(db, scan, members)
             settled = replace(scan, counts=counts, completed_us=now_us, data_built_us=opened.published.built_us)
             scans.put(db, settled)
-            _tell(db, image, settled, changes, now_us)
+            tell(db, image, settled, [(change.package_key, change.name) for change in changes], now_us)
             counted += 1
     return counted
 
 
-def _tell(db: Connection, image: Image, scan: Scan, changes: Sequence[Changed], now_us: int) -> None:
+def tell(db: Connection, image: Image, scan: Scan, changes: Iterable[tuple[int, str]], now_us: int) -> None:
+    """Send the events of findings, (package key, name), of an image under continuous scanning."""
     repository_key = images.repository_of(db, image.key)
     repository = None if repository_key is None else repositories.find_by_key(db, repository_key)
     if repository is None:
         return
     members = [member.key for member in target.members(db, image)]
     found = [
-        finding for change in changes for finding in verdict_rows.last_of(db, members, change.package_key, change.name)
+        finding for package_key, name in changes for finding in verdict_rows.last_of(db, members, package_key, name)
     ]
     teller = Teller(db, repository, scan, found)
     for finding in found:
