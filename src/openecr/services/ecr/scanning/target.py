@@ -9,7 +9,7 @@ from openecr.db.connection import Connection
 from openecr.db.images import Image
 from openecr.db.repositories import Repository
 from openecr.db.scans import BASIC, ENHANCED, Configuration, Scan
-from openecr.manifest import INDEX_TYPES, Manifest, parse
+from openecr.manifest import INDEX_TYPES, Descriptor, Manifest, parse
 from openecr.services.ecr.scanning.requests import IN_PROGRESS, PENDING, is_scannable
 
 _MOST_DEPTH = 3
@@ -66,9 +66,13 @@ def _members(db: Connection, image: Image, depth: int) -> Iterable[Image]:
 
 
 def _platforms(index: Manifest) -> set[bytes]:
-    """Digests of the members that run somewhere: attestations say that their platform is unknown."""
-    return {
-        member.digest.stored
-        for member in index.members
-        if member.platform is None or "unknown" not in (member.platform.get("os"), member.platform.get("architecture"))
-    }
+    """Digests of the members that run somewhere."""
+    return {member.digest.stored for member in index.members if runs_somewhere(member)}
+
+
+def runs_somewhere(member: Descriptor) -> bool:
+    """Whether a member of an index is for a platform: attestations say that theirs is unknown."""
+    return member.platform is None or "unknown" not in (
+        member.platform.get("os"),
+        member.platform.get("architecture"),
+    )
