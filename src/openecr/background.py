@@ -18,6 +18,7 @@ from openecr.services.ecr import encrypting, garbage, quotas, storage_classes, u
 from openecr.services.ecr.integrity import scrub
 from openecr.services.ecr.lifecycle import expiry, previews
 from openecr.services.ecr.scanning import (
+    applying,
     recount,
     rematch,
     sbom_requests,
@@ -106,6 +107,7 @@ class Background:
             vulnerability_data.REMATCH: self._rematch_packages,
             suppression_requests.APPLY: self._apply_vex,
             sbom_requests.ATTACH: self._attach_sbom,
+            applying.APPLY: self._apply_scanning,
             "tidy-scans": self._tidy_scans,
             "forget-events": self._forget_events,
         }
@@ -187,6 +189,9 @@ class Background:
 
     async def _attach_sbom(self, args: Mapping[str, Any]) -> None:
         await sboms.attach(self._deployment, args)
+
+    async def _apply_scanning(self, args: Mapping[str, Any]) -> None:
+        await applying.apply(self._deployment, args)
 
     async def _tidy_scans(self, _args: Mapping[str, Any]) -> None:
         forgotten = await scan_upkeep.forget_unused(self._deployment.database)

@@ -10,6 +10,7 @@ from botocore.config import Config
 
 from tests.registry_client import RegistryClient
 from tests.running import DEFAULT_ACCOUNT, OTHER_ACCOUNT, Server
+from tests.scanned_images import VulnerabilityData
 
 
 @pytest.fixture(scope="session")
@@ -87,3 +88,11 @@ def repository(ecr: Any, repository_name: str) -> str:
     made = ecr.create_repository(repositoryName=repository_name)["repository"]
     assert made["registryId"] == DEFAULT_ACCOUNT
     return repository_name
+
+
+@pytest.fixture(scope="session")
+def vulnerabilities(server: Server, tmp_path_factory: pytest.TempPathFactory) -> VulnerabilityData:
+    """The vulnerability data of the server: ``scanned_images.BASE``, to which tests may add records of their own."""
+    data = VulnerabilityData(server, tmp_path_factory.mktemp("vulnerabilities"))
+    data.publish()
+    return data

@@ -125,6 +125,18 @@ def find_tagged(db: Connection, repository_key: int, tag: str) -> Image | None:
     return None if found is None else Image(*found)
 
 
+def active_after(db: Connection, repository_key: int, digest: bytes, most: int) -> list[tuple[int, bytes]]:
+    """(key, digest) of the active images of a repository by digest, after one."""
+    rows = db.rows(
+        "SELECT id, digest FROM image WHERE repository_key = :repository_key AND digest > :digest"
+        " AND status = 'ACTIVE' ORDER BY digest LIMIT :most",
+        repository_key=repository_key,
+        digest=digest,
+        most=most,
+    )
+    return [(row[0], bytes(row[1])) for row in rows]
+
+
 def hold(db: Connection, image_key: int) -> bool:
     """Hold an image against deletion until the transaction ends; False where it is gone."""
     return db.locked_row("image", "SELECT id FROM image WHERE id = :key", key=image_key) is not None

@@ -81,7 +81,9 @@ class Builder:
         self._target = target
         self._staging_path = target.with_name(target.name + ".staging")
         self.read = Read()
-        self._remove_files()
+        self._is_finished = False
+        for path in (self._staging_path, target):
+            path.unlink(missing_ok=True)
         self._staging = _fresh(self._staging_path, _STAGING)
         self._staging.execute("BEGIN")
         self._advisories: list[tuple[str, str, str, int, int, bytes]] = []
@@ -146,18 +148,15 @@ class Builder:
             target.execute("COMMIT")
         finally:
             target.close()
-        self._staging.close()
-        self._staging_path.unlink()
+        self._is_finished = True
         return finished(self._target, description)
 
     def close(self) -> None:
-        """Let go of what an unfinished build has on the disk."""
+        """Let go of what a build has on the disk beside its finished file."""
         self._staging.close()
-        self._remove_files()
-
-    def _remove_files(self) -> None:
-        for path in (self._staging_path, self._target):
-            path.unlink(missing_ok=True)
+        self._staging_path.unlink(missing_ok=True)
+        if not self._is_finished:
+            self._target.unlink(missing_ok=True)
 
     def _stage(self, record: Record) -> None:
         cves = _cves(record)

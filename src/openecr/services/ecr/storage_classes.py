@@ -115,8 +115,9 @@ def activate_members(db: Connection, repository: Repository, image_key: int, now
             activate(db, repository, member, now_us)
 
 
-def put_back(db: Connection, repository: Repository, image_key: int, document: Mapping[str, Any], now_us: int) -> None:
-    """Give an image that comes out of the trash the class that it had, unless an active index needs it.
+def put_back(db: Connection, repository: Repository, image_key: int, document: Mapping[str, Any], now_us: int) -> bool:
+    """Give an image that comes out of the trash the class that it had, unless an active index needs it; whether it is
+    active.
 
     Args:
         document: what ``remembered`` made of it.
@@ -124,8 +125,9 @@ def put_back(db: Connection, repository: Repository, image_key: int, document: M
     archived_us = document.get("archivedUs")
     if archived_us is not None and document["status"] != ACTIVE and not rows.active_parents(db, image_key, 1):
         rows.keep_archived(db, image_key, archived_us, document["activatedUs"])
-    else:
-        activate_members(db, repository, image_key, now_us)
+        return False
+    activate_members(db, repository, image_key, now_us)
+    return True
 
 
 def remembered(image: Image) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from openecr.names import Digest, RegistryName, is_image_tag, is_repository_name
 from openecr.services.ecr import storage_classes
 from openecr.services.ecr.images import store
 from openecr.services.ecr.registry import SPARSE_MANIFESTS
+from openecr.services.ecr.scanning import requests as scan_requests
 from openecr.services.ecr.scanning import suppression_requests
 
 _STEP = 500
@@ -149,6 +150,7 @@ def _undelete_repository(db: Connection, registry: RegistryName, trashed: Trashe
             f"take the deleted one out under another name: openecr undelete {trashed.repository_name} --as NAME"
         )
     suppression_requests.owe_for_repository(db, trashed.document["repositoryKey"])
+    scan_requests.owe_again(db, trashed.document["repositoryKey"])
     trash.delete(db, trashed.key)
     return [f"repository {name} is back, with all that it held"]
 
@@ -197,7 +199,9 @@ def _store(work: _Work, trashed: Trashed, digest: Digest) -> int:
         pushed_us=trashed.document["pushedUs"],
         ever_tagged=bool(trashed.document["everTagged"]),
     )
-    storage_classes.put_back(work.db, work.repository, image_key, trashed.document, work.now_us)
+    # What was found went with the image: one that is back without a scan would be refused by gates and waiters.
+    if storage_classes.put_back(work.db, work.repository, image_key, trashed.document, work.now_us):
+        scan_requests.owe_on_push(work.db, work.repository, image_key, manifest, work.now_us)
     return image_key
 
 

@@ -8,8 +8,10 @@ from openecr.call import Call, no_resource, operation
 from openecr.db import registries, repositories, scans
 from openecr.db.scans import BASIC
 from openecr.errors import InvalidParameter, ValidationFailed
+from openecr.jobs.queue import enqueue
 from openecr.names import repository_arn
 from openecr.services.ecr.repositories import require
+from openecr.services.ecr.scanning.applying import APPLY, arguments
 from openecr.services.ecr.scanning.frequency_rules import Frequency, by_configuration
 
 _ALLOWED = {
@@ -34,7 +36,9 @@ def put_registry_scanning_configuration(
         seen.add(frequency)
     registry_key = registries.require_key(call.db, call.registry(), call.now_us)
     registries.hold(call.db, registry_key)
+    before = scans.configuration(call.db, registry_key)
     scans.put_configuration(call.db, registry_key, scan_type, orjson.dumps(rules).decode(), call.now_us)
+    enqueue(call.db, APPLY, arguments(call.registry(), before))
     return {"registryScanningConfiguration": {"scanType": scan_type, "rules": rules}}
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from openecr.db import inventories, scans
+from openecr.db import images, inventories, scans
 from openecr.db.connection import Connection
 from openecr.db.images import Image
 from openecr.db.repositories import Repository
-from openecr.db.scans import BASIC, Scan
+from openecr.db.scans import BASIC, ENHANCED, Scan
 from openecr.jobs.queue import enqueue
 from openecr.manifest import IMAGE_TYPES, INDEX_TYPES, Manifest
 from openecr.services.ecr.scanning.frequency_rules import by_configuration
@@ -17,6 +17,8 @@ QUEUE = "scan"
 """Scans have workers of their own: those of a great push starve no other work."""
 IN_PROGRESS = ("IN_PROGRESS", "The scan is in progress.")
 PENDING = ("PENDING", "The initial scan is pending.")
+WAITING = (IN_PROGRESS[0], PENDING[0])
+_STEP = 500
 _CONFIGS = frozenset(("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"))
 
 
@@ -62,6 +64,18 @@ def _owe_where_wanted(db: Connection, repository: Repository, image_key: int, no
         owe(db, image_key, configuration.scan_type, now_us)
 
 
+def owe_again(db: Connection, repository_key: int) -> None:
+    """Owe the scans of a repository that comes out of the trash: jobs that came to it there left them undone."""
+    digest = b""
+    while step := images.active_after(db, repository_key, digest, _STEP):
+        digest = step[-1][1]
+        keys = [key for key, _ in step]
+        for scan_type in (BASIC, ENHANCED):
+            for key, scan in scans.of_images(db, keys, scan_type).items():
+                if scan.status in WAITING:
+                    _enqueue(db, key)
+
+
 def owe(db: Connection, image_key: int, scan_type: str, now_us: int, *, is_manual: bool = False) -> Scan:
     """Register a scan and owe its job; what an earlier scan found stays readable until it is done."""
     status, description = IN_PROGRESS if scan_type == BASIC else PENDING
@@ -80,5 +94,9 @@ def owe(db: Connection, image_key: int, scan_type: str, now_us: int, *, is_manua
         counts=last.counts if last else "{}",
     )
     scans.put(db, owed)
-    enqueue(db, SCAN, {"image": image_key}, key=job_key(image_key), queue=QUEUE)
+    _enqueue(db, image_key)
     return owed
+
+
+def _enqueue(db: Connection, image_key: int) -> None:
+    enqueue(db, SCAN, {"image": image_key}, key=job_key(image_key), queue=QUEUE)

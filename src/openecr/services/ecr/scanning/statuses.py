@@ -10,18 +10,17 @@ from openecr.db.connection import Connection
 from openecr.db.images import Image
 from openecr.db.repositories import Repository
 from openecr.db.scans import Scan
-from openecr.services.ecr.scanning.requests import IN_PROGRESS, PENDING, QUEUE, job_key
+from openecr.services.ecr.scanning.requests import QUEUE, WAITING, job_key
 
 ARCHIVED = ("IMAGE_ARCHIVED", "The image is archived.")
 DEAD = ("FAILED", "ScanError: the scan did not end; openecr jobs says why.")
-_WAITING = (IN_PROGRESS[0], PENDING[0])
 
 
 def status_of(db: Connection, image: Image, scan: Scan) -> tuple[str, str]:
     """(status, description) of a scan: one whose job is dead has failed, whatever its row says."""
     if image.status != "ACTIVE":
         return ARCHIVED
-    if scan.status in _WAITING and not jobs.is_owed(db, QUEUE, job_key(image.key)):
+    if scan.status in WAITING and not jobs.is_owed(db, QUEUE, job_key(image.key)):
         return DEAD
     return scan.status, scan.description
 

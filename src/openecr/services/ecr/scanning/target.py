@@ -10,11 +10,10 @@ from openecr.db.images import Image
 from openecr.db.repositories import Repository
 from openecr.db.scans import BASIC, ENHANCED, Configuration, Scan
 from openecr.manifest import INDEX_TYPES, Descriptor, Manifest, parse
-from openecr.services.ecr.scanning.requests import IN_PROGRESS, PENDING, is_scannable
+from openecr.services.ecr.scanning.requests import WAITING, is_scannable
 
 _MOST_DEPTH = 3
 """Indexes in indexes."""
-_WAITING = (IN_PROGRESS[0], PENDING[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ def find(db: Connection, image_key: int) -> Target | None:
         repository,
         scans.configuration(db, repository.registry_key),
         tuple(members(db, image)),
-        tuple(scan for scan in found if scan is not None and scan.status in _WAITING),
+        tuple(scan for scan in found if scan is not None and scan.status in WAITING),
     )
 
 
