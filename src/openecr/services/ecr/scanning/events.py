@@ -52,7 +52,7 @@ def note_finding(db: Connection, repository: Repository, image: Image, finding: 
     """
     arn = f"{repository_arn(repository.registry, repository.name)}/{Digest(image.digest)}"
     detail = dict(finding) | {"inspectorScore": finding.get("score")}
-    if "scoreDetails" in detail:
+    if detail.get("scoreDetails") is not None:
         detail["inspectorScoreDetails"] = {"adjustedCvss": detail.pop("scoreDetails")["cvss"]}
     dated = _dated(detail)
     bus.note(db, repository.registry_key, "Inspector2 Finding", dated, now_us, resources=[arn], source=bus.INSPECTOR)
