@@ -34,6 +34,7 @@ class Scale:
     collected_blobs: int = 100_000
     load_minutes: float = 10
     shared_pushes: int = 1000
+    scanned_images: int = 10_000
     shared_base_bytes: int = 100_000_000
 
     def with_rounds(self, rounds: int) -> "Scale":
@@ -54,6 +55,7 @@ QUICK = Scale(
     collected_blobs=10_000,
     load_minutes=0.5,
     shared_pushes=60,
+    scanned_images=500,
     shared_base_bytes=1_000_000,
 )
 

@@ -12,6 +12,7 @@ from bench.measurements.manifest_get import ManifestGet
 from bench.measurements.many_images import ManyImages
 from bench.measurements.memory import Memory
 from bench.measurements.policy_decisions import PolicyDecisions
+from bench.measurements.rescan import Rescan
 from bench.measurements.shared_base import SharedBase
 from bench.measurements.shared_database import SharedDatabase
 from bench.measurements.small_images import SmallImages
@@ -35,4 +36,5 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Collection(),
     CollectionLoad(),
     SharedBase(),
+    Rescan(),
 )

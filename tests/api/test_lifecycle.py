@@ -15,7 +15,7 @@ from openecr.services.ecr.lifecycle import expiry
 from tests.api.support import ABSENT_DIGEST, ACCOUNT, error_of, members_of, push, push_manifest, repository_missing
 from tests.places import ON_DATABASES
 from tests.registry_client import OCI_INDEX, RegistryClient, image_index
-from tests.running import Server
+from tests.running import Server, openecr
 from tests.waiting import wait_until
 
 pytestmark = ON_DATABASES
@@ -387,3 +387,10 @@ def test_simulate_says_what_would_be_freed_who_pulled_and_what_is_probably_not_m
     assert "1 of 2 images expire, and free" in told
     assert f"pulled in the last 30 days, and goes: {old.digest} feature-1" in told
     assert digests(ecr, repository) >= {old.digest}
+
+    recorded = policy.with_name("recorded.json")
+    recorded.write_text(server.command("lifecycle", "record", repository).stdout)
+    again = openecr(
+        "lifecycle", "simulate", "--recorded", str(recorded), "--policy", str(policy), "--at", "+30d", "--json"
+    )
+    assert {**json.loads(again.stdout), "at": None} == {**found, "at": None}

@@ -36,7 +36,11 @@ def broken_promises(data_dir: Path, **where: Any) -> list[str]:
             "SELECT DISTINCT b.object_id, b.data_key, b.size_bytes, d.digest FROM blob b"
             " JOIN blob_digest d ON d.blob_key = b.id"
         )
-        return found + asyncio.run(_broken_blobs(settings, rows)) + _broken_manifests(query)
+        broken = asyncio.run(_broken_blobs(settings, rows))
+        # Looking takes a while: what was collected meanwhile has neither row nor object, and is not broken.
+        named = {row[0] for row in query("SELECT object_id FROM blob")}
+        found += [what for object_id, what in broken if object_id in named]
+        return found + _broken_manifests(query)
 
 
 def stored_digests(data_dir: Path, **where: Any) -> set[str]:
@@ -114,8 +118,9 @@ def _broken_manifests(query: Query) -> list[str]:
     return found
 
 
-async def _broken_blobs(settings: Settings, rows: Any) -> list[str]:
-    found: list[str] = []
+async def _broken_blobs(settings: Settings, rows: Any) -> list[tuple[str, str]]:
+    """(object id, what is wrong with it)."""
+    found: list[tuple[str, str]] = []
     async with _deployment(settings) as deployment:
         for object_id, data_key, size_bytes, stored in rows:
             digest = Digest(stored)
@@ -123,15 +128,15 @@ async def _broken_blobs(settings: Settings, rows: Any) -> list[str]:
                 held_bytes = await (await deployment.store_of(data_key)).size_bytes(object_id)
                 content = await _content(deployment, object_id, data_key, held_bytes)
             except ObjectMissing:
-                found.append(f"blob {digest} has no object")
+                found.append((object_id, f"blob {digest} has no object"))
                 continue
             except BlobDamaged as damaged:
-                found.append(f"blob {digest}: {damaged}")
+                found.append((object_id, f"blob {digest}: {damaged}"))
                 continue
             if held_bytes != size_bytes:
-                found.append(f"blob {digest} has {held_bytes} of {size_bytes} bytes")
+                found.append((object_id, f"blob {digest} has {held_bytes} of {size_bytes} bytes"))
             elif Digest.of(content, digest.algorithm) != digest:
-                found.append(f"blob {digest} has other bytes")
+                found.append((object_id, f"blob {digest} has other bytes"))
     return found
 
 

@@ -1,19 +1,17 @@
-"""Large files of other machines: fetched where they changed, gone on with where they were cut, never trusted blindly."""
+"""Large files of other machines: fetched where they changed, gone on with where they were cut, never trusted."""
 
 import base64
 import datetime
 import hashlib
 import re
 import ssl
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.serving import serving
 
 from openecr import tls
 from openecr.remote.crc32c import crc32c
@@ -69,33 +67,6 @@ class Source:
             handler.connection.close()
         else:
             handler.wfile.write(body)
-
-
-@contextmanager
-def serving(answer: Callable[[BaseHTTPRequestHandler], None], context: ssl.SSLContext | None = None) -> Iterator[int]:
-    """A server on a port of its own."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer(self)
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: Any) -> None:
-            """Clients that do not trust it leave."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        if context is not None:
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture

@@ -20,9 +20,10 @@ from openecr.db.repositories import Repository
 from openecr.deployment import Deployment
 from openecr.jobs.queue import DEFAULT_QUEUE
 from openecr.names import Digest, RegistryName
-from openecr.services.ecr.lifecycle import expiry
+from openecr.services.ecr.lifecycle import expiry, recording
 from openecr.services.ecr.lifecycle.evaluation import DAY_US, Verdict
 from openecr.services.ecr.lifecycle.policies import accepted
+from openecr.services.ecr.lifecycle.recording import RecordingRefused
 from openecr.services.ecr.lifecycle.report import Report, report
 from openecr.services.ecr.lifecycle.wording import rule_in_words, verdict_in_words
 from openecr.settings import Settings
@@ -104,9 +105,30 @@ def explain(
 
 
 @app.command()
-def simulate(
+def record(
     name: Name,
+    account: options.Account = None,
+    region: options.Region = None,
+    data_dir: options.DataDir = None,
+    config: options.ConfigFile = None,
+) -> None:
+    """Write down what a policy may know of a repository's images, for simulate: JSON, without layers or manifests."""
+    settings = options.settings(config, data_dir=data_dir, account_id=account, region=region)
+
+    async def write(deployment: Deployment) -> dict[str, Any]:
+        repository = await deployment.database.read(lambda db: _repository(db, settings, name))
+        return await recording.record(deployment.database, repository, deployment.now_us())
+
+    print(orjson.dumps(_run(settings, write)).decode())
+
+
+@app.command()
+def simulate(
     policy: Annotated[Path, typer.Option("--policy", metavar="FILE", help="A policy's text, as ECR takes it.")],
+    name: Annotated[str | None, typer.Argument(metavar="REPOSITORY")] = None,
+    recorded: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A repository that `openecr lifecycle record` wrote down.")
+    ] = None,
     account: options.Account = None,
     region: options.Region = None,
     at: At = None,
@@ -114,7 +136,13 @@ def simulate(
     data_dir: options.DataDir = None,
     config: options.ConfigFile = None,
 ) -> None:
-    """Say what another policy would do to every image, without storing it."""
+    """Say what another policy would do to every image, of a repository here or of a recorded one, and store nothing."""
+    if (name is None) == (recorded is None):
+        raise typer.BadParameter("give a repository, or --recorded FILE")
+    if name is None:
+        assert recorded is not None  # noqa: S101 - one of both, as was just seen
+        _explain_recorded(recorded, policy.read_text(), _shift_us(at), as_json)
+        return
     settings = options.settings(config, data_dir=data_dir, account_id=account, region=region)
     _explain(settings, name, policy.read_text(), _shift_us(at), as_json)
 
@@ -132,7 +160,20 @@ def _explain(settings: Settings, name: str, text: str | None, shift_us: int, as_
         now_us = deployment.now_us()
         return policy_text, now_us, await report(deployment.database, repository.key, rules, now_us + shift_us)
 
-    policy_text, now_us, found = _run(settings, judge)
+    _tell(*_run(settings, judge), as_json=as_json)
+
+
+def _explain_recorded(path: Path, policy_text: str, shift_us: int, as_json: bool) -> None:
+    """As if it were now where it was recorded."""
+    try:
+        known = recording.read(orjson.loads(path.read_bytes()))
+    except (RecordingRefused, orjson.JSONDecodeError) as refused:
+        raise options.CommandFailed(f"{path}: {refused}") from None
+    found = recording.judged(known, accepted(policy_text), known.recorded_us + shift_us)
+    _tell(policy_text, known.recorded_us, found, as_json=as_json)
+
+
+def _tell(policy_text: str, now_us: int, found: Report, *, as_json: bool) -> None:
     if as_json:
         print(orjson.dumps(_document(found, now_us), option=orjson.OPT_INDENT_2).decode())
         return

@@ -29,6 +29,7 @@ app = typer.Typer(no_args_is_help=True, help="Vulnerability data: get it, import
 T = TypeVar("T")
 _TOLD_UNREAD = 5
 _TOLD_LOST = 10
+_DAY_US = 86_400_000_000
 Output = Annotated[
     Path | None,
     typer.Option("--output", metavar="FILE", help="Write the index here, and put nothing into use."),
@@ -94,7 +95,7 @@ def status(
     elif known is None:
         print("the vulnerability data is of another openecr; make it anew with: openecr vulndb update")
     else:
-        _tell(published, known)
+        _tell(published, known, settings)
 
 
 def _make(settings: Settings, output: Path | None, feeds_of: Callable[[Path, Watcher], Feeds]) -> None:
@@ -200,8 +201,10 @@ def _summary(known: Description) -> str:
     )
 
 
-def _tell(published: Published, known: Description) -> None:
+def _tell(published: Published, known: Description, settings: Settings) -> None:
     print(_summary(known))
+    if 0 < settings.vulndb_max_age_days * _DAY_US < _now_us() - known.data_us:
+        print(f"older than the {settings.vulndb_max_age_days} days of vulndb_max_age_days: openecr vulndb update")
     print(f"{_age(known.data_us)} old; built {_instant(known.built_us)}, {published.size_bytes:,} bytes")
     print(f"{known.withdrawn:,} records are withdrawn, {known.unread:,} files were not read\n")
     ecosystems = tables.table("ecosystem", "records", numbers=True)

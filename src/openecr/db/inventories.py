@@ -128,8 +128,11 @@ def find_image(db: Connection, image_key: int) -> ImageDocument | None:
 
 def forget_image(db: Connection, image_key: int) -> None:
     """Forget what an image holds and how it was scanned: it goes."""
-    for table in ("image_suppression", "image_package", "image_inventory", "image_scan"):
-        db.run(f"DELETE FROM {table} WHERE image_key = :key", key=image_key)
+    db.run("DELETE FROM image_scan WHERE image_key = :key", key=image_key)
+    # Images that were never scanned cost no more than this question.
+    if db.run("DELETE FROM image_inventory WHERE image_key = :key", key=image_key):
+        db.run("DELETE FROM image_suppression WHERE image_key = :key", key=image_key)
+        db.run("DELETE FROM image_package WHERE image_key = :key", key=image_key)
 
 
 def package_keys(db: Connection, packages: Sequence[MatchKey]) -> dict[MatchKey, int]:

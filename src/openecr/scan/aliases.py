@@ -3,7 +3,7 @@
 Aliases are symmetric and transitive, upstream is neither: https://ossf.github.io/osv-schema/#aliases-field.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from openecr.scan.advisories import Advisory
 from openecr.scan.record_ids import cve_of, is_cve
@@ -15,24 +15,33 @@ def vulnerabilities(advisories: Sequence[Advisory]) -> dict[str, tuple[str, ...]
     A record that names several CVEs speaks of each. Of the others, those that an alias joins are one; two that name
     different CVEs are never one, whatever chain of aliases leads from one to the other: such chains are wrong.
     """
-    joined = _Joined()
-    named: dict[str, dict[str, None]] = {}
-    single: list[str] = []
+    named: dict[str, set[str]] = {}
     cves = {advisory.id: _cves(advisory) for advisory in advisories}
-    for advisory in sorted(advisories, key=lambda advisory: (not cves[advisory.id], advisory.id)):
-        mine = cves[advisory.id]
-        if len(mine) > 1:
-            for cve in mine:
-                named.setdefault(cve, {})[advisory.id] = None
-            continue
-        single.append(advisory.id)
-        for other in (*mine, *_others(advisory)):
-            joined.join(advisory.id, other)
-    for group in joined.groups(single):
-        name = next((cve for cve in sorted(group) if is_cve(cve)), None)
-        ids = sorted(set(group).intersection(single))
-        named.setdefault(name or ids[0], {}).update(dict.fromkeys(ids))
+    for record_id, mine in cves.items():
+        for cve in mine:
+            named.setdefault(cve, set()).add(record_id)
+    if not all(cves.values()):
+        for name, ids in _joined_by_aliases(advisories, cves):
+            named.setdefault(name, set()).update(ids)
     return {name: tuple(sorted(ids)) for name, ids in named.items()}
+
+
+def _joined_by_aliases(
+    advisories: Sequence[Advisory], cves: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[str, list[str]]]:
+    """The records that name no CVE: to the one that they are led to, or among themselves, by the first id of theirs."""
+    joined = _Joined()
+    known = sorted((advisory for advisory in advisories if len(cves[advisory.id]) < 2), key=lambda one: one.id)
+    for advisory in known:
+        for cve in cves[advisory.id]:
+            joined.join(advisory.id, cve)
+    for advisory in known:
+        for other in _others(advisory):
+            joined.join(advisory.id, other)
+    nameless = {advisory.id for advisory in known if not cves[advisory.id]}
+    for group in joined.groups(nameless):
+        ids = sorted(nameless.intersection(group))
+        yield next((member for member in group if is_cve(member)), ids[0]), ids
 
 
 def _cves(advisory: Advisory) -> tuple[str, ...]:

@@ -41,8 +41,8 @@ class _Source:
         while self._at >= len(self._chunk):
             chunk = next(self._chunks, None)
             if chunk is None:
-                self._chunk, self._at, self._ending = self._ending, 0, b""
-                break
+                piece, self._ending = self._ending[:1], self._ending[1:]
+                return piece
             self._chunk, self._at = chunk, 0
             self.taken_bytes += len(chunk)
         piece = self._chunk[self._at : self._at + size_bytes]
@@ -58,7 +58,8 @@ class _Source:
         return head[:size_bytes]
 
     def end_with(self, ending: bytes) -> None:
-        """Have more bytes follow the last chunk."""
+        """Have more bytes follow the last chunk; one by one, because libzstd takes a whole frame after one that was cut
+        within its header for that frame."""
         self._ending = ending
 
 
@@ -126,9 +127,10 @@ def _unzstd(source: _Source) -> Iterator[bytes]:
     """Frame after frame, those that are to be skipped too (zstd:chunked).
 
     The library does not tell a stream that ends early from one that ends. So a frame of our own follows the layer: only
-    where the layer's last frame was whole does its content come out last.
+    where the layer's last frame was whole does its content come out last; taken for the content of a frame that was
+    cut, it would come out compressed, and so be another.
     """
-    ending = os.urandom(16)
+    ending = os.urandom(8) * 16
     source.end_with(zstandard.ZstdCompressor().compress(ending))
     reader = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).stream_reader(
         cast("IO[bytes]", source), read_size=_STEP_BYTES, read_across_frames=True

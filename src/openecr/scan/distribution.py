@@ -62,7 +62,7 @@ def _os_release(text: str) -> Distribution | None:
         return None
     codename = variables.get("VERSION_CODENAME") or variables.get("UBUNTU_CODENAME", "")
     if not codename and (named := _CODENAME_IN_VERSION.search(variables.get("VERSION", ""))):
-        codename = named[1].split()[0]
+        codename = named[1]
     return Distribution(
         identifier,
         variables.get("VERSION_ID", ""),

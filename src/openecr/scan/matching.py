@@ -4,7 +4,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from openecr.scan.advisories import Advisory, AdvisoryIndex, Details, Rating, Severity
@@ -18,7 +18,7 @@ from openecr.scan.record_ids import cve_of, is_cve, is_malicious
 from openecr.scan.records import MODULAR_RELEASE
 from openecr.scan.severity import DISTRIBUTIONS, severity_of
 
-__all__ = ["covers", "distribution_ecosystem", "has_advisories", "match", "match_all", "match_key"]
+__all__ = ["covers", "distribution_ecosystem", "has_advisories", "is_concerned", "match", "match_all", "match_key"]
 
 _MALICIOUS = "malicious package"
 
@@ -27,6 +27,9 @@ _MALICIOUS = "malicious package"
 class _Affected:
     advisory: Advisory
     verdict: Verdict
+    ids: tuple[str, ...]
+    """Of the same vulnerability: its own, its aliases, and what is upstream and no CVE. The CVEs that an advisory on
+    many lists beside each other are other vulnerabilities."""
 
 
 def match(key: MatchKey, index: AdvisoryIndex) -> tuple[Finding, ...]:
@@ -36,14 +39,15 @@ def match(key: MatchKey, index: AdvisoryIndex) -> tuple[Finding, ...]:
     """
     rows = _rows(key, index)
     affected = [
-        _Affected(advisory, found)
+        _Affected(advisory, found, _ids(advisory))
         for advisory in rows
         if _is_of_module(advisory, key) and (found := verdict(advisory, key.version))
     ]
     if not affected:
         return ()
     groups = _groups(key, rows, affected)
-    details = index.details(tuple({name for name, group in groups for name in (name, *_ids(group))}))
+    told_of = {one.advisory.id for _, group in groups for one in group}
+    details = index.details(tuple(sorted(told_of.union(name for name, _ in groups))))
     return tuple(_finding(name, group, details) for name, group in groups)
 
 
@@ -56,6 +60,15 @@ def match_all(keys: Iterable[MatchKey], index: AdvisoryIndex) -> tuple[Finding, 
             if known is None or (known.fixed_version is None and finding.fixed_version is not None):
                 found[finding.name] = finding
     return tuple(found[name] for name in sorted(found))
+
+
+def is_concerned(key: MatchKey, changed: Container[tuple[str, str]], ecosystems: frozenset[str]) -> bool:
+    """Whether a verdict may be another once these rows, (ecosystem, name), are: any that ``match`` reads for the key.
+
+    Args:
+        ecosystems: those of the data before and after: a row may be new, or gone.
+    """
+    return any((ecosystem, key.name) in changed for ecosystem in read_for(key.ecosystem, ecosystems))
 
 
 def _rows(key: MatchKey, index: AdvisoryIndex) -> list[Advisory]:
@@ -110,24 +123,22 @@ def _groups(
     return [(name, tuple(sorted(group, key=_rank))) for name, group in sorted(named.items())]
 
 
+def _ids(advisory: Advisory) -> tuple[str, ...]:
+    return advisory.id, *advisory.aliases, *(known for known in advisory.upstream if not is_cve(known))
+
+
 def _rank(one: _Affected) -> tuple[bool, bool, bool, str]:
     """Those that know a fix, those of the one CVE, those of the ecosystem's own database before GitHub's."""
     record_id = one.advisory.id
     return one.verdict.fixed_version is None, cve_of(record_id) is None, record_id.startswith("GHSA-"), record_id
 
 
-def _ids(group: Iterable[_Affected]) -> Iterable[str]:
-    for one in group:
-        yield one.advisory.id
-        yield from (alias for alias in one.advisory.aliases if is_cve(alias))
-
-
 def _finding(name: str, group: tuple[_Affected, ...], details: dict[str, Details]) -> Finding:
     decider = group[0]
-    record_ids = dict.fromkeys(one.advisory.id for one in group)
-    told = [details[known] for known in (*record_ids, name) if known in details]
-    rating = next((rating for known in told for rating in known.ratings), None)
-    related = {known for one in group for known in (one.advisory.id, *_other_ids(one.advisory))} - {name}
+    related = {known for one in group for known in one.ids}
+    told = [details[known] for known in dict.fromkeys((*(one.advisory.id for one in group), name)) if known in details]
+    rating = next((known.ratings[0] for known in told if known.ratings), None)
+    related.discard(name)
     return Finding(
         name=name,
         severity=_severity(group, rating),
@@ -135,15 +146,9 @@ def _finding(name: str, group: tuple[_Affected, ...], details: dict[str, Details
         fixed_version=decider.verdict.fixed_version,
         advisory=decider.advisory.id,
         related=tuple(sorted(related)),
-        details=_joined(decider.advisory.id, told),
+        details=_joined(decider.advisory.id, told, details.get(name)),
         rating=rating,
     )
-
-
-def _other_ids(advisory: Advisory) -> Iterator[str]:
-    """Its aliases, and what is upstream and no CVE: the other CVEs of an advisory are other vulnerabilities."""
-    yield from advisory.aliases
-    yield from (known for known in advisory.upstream if not is_cve(known))
 
 
 def _severity(group: Iterable[_Affected], rating: Rating | None) -> Severity:
@@ -157,17 +162,26 @@ def _severity(group: Iterable[_Affected], rating: Rating | None) -> Severity:
     return severity_of(rating) if rating else Severity.UNDEFINED
 
 
-def _joined(decider_id: str, told: Sequence[Details]) -> Details:
-    """What the deciding record says; where it is silent, the next ones' words, and the CVE's last."""
-    first = next((known for known in told if known.id == decider_id), Details(id=decider_id))
-    summary = next((known.summary for known in (first, *told) if known.summary), "")
+def _joined(decider_id: str, told: Sequence[Details], own: Details | None) -> Details:
+    """What the deciding record says; where it is silent, the next ones' words, and the CVE's last.
+
+    That it is exploited is said of the CVE, where something is told of it: an advisory on many speaks of them all.
+    """
+    first = told[0] if told and told[0].id == decider_id else Details(id=decider_id)
+    summary, details, ratings, references = first.summary, first.details, first.ratings, first.references
+    for other in told:
+        summary = summary or other.summary
+        details = details or other.details
+        references = references or other.references
+        if other is not first and other.ratings:
+            ratings = tuple(dict.fromkeys((*ratings, *other.ratings)))
     return replace(
         first,
         summary=summary or (_MALICIOUS if is_malicious(decider_id) else ""),
-        details=next((known.details for known in (first, *told) if known.details), ""),
-        ratings=tuple(dict.fromkeys(rating for known in (first, *told) for rating in known.ratings)),
-        references=first.references or next((known.references for known in told if known.references), ()),
+        details=details,
+        references=references,
+        ratings=ratings,
         published_us=next((known.published_us for known in (first, *told) if known.published_us is not None), None),
-        exploited=any(known.exploited for known in told),
-        epss=next((known.epss for known in told if known.epss is not None), None),
+        exploited=own.exploited if own else any(known.exploited for known in told),
+        epss=own.epss if own else next((known.epss for known in told if known.epss is not None), None),
     )

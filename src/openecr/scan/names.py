@@ -47,11 +47,6 @@ def _conan(name: str) -> str:
     return re.split(r"[/@#]", name, maxsplit=1)[0].lower()
 
 
-def _ruby(name: str) -> str:
-    """As it is: platforms stand in the version (``1.15.0-x86_64-linux-gnu``)."""
-    return name
-
-
 _RULES: dict[str, Callable[[str], str]] = {
     "PyPI": _python,
     "NuGet": str.lower,
@@ -59,5 +54,4 @@ _RULES: dict[str, Callable[[str], str]] = {
     "GitHub Actions": str.lower,
     "SwiftURL": _swift,
     "ConanCenter": _conan,
-    "RubyGems": _ruby,
 }

@@ -3,12 +3,17 @@
 OSV's algorithm: https://ossf.github.io/osv-schema/#evaluation.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
+from packaging.version import Version
+
 from openecr.scan.advisories import Advisory, Range
+from openecr.scan.names import family
 from openecr.scan.versions import Key, compare, key
 
+_VERSION_CHARACTERS = 256
 _PRECEDENCE = {"introduced": 0, "last_affected": 1, "fixed": 2}
 
 
@@ -90,9 +95,21 @@ def _least_unaffected(advisory: Advisory, fixes: list[tuple[str | None]]) -> str
 
 
 def _is_listed(advisory: Advisory, version: str) -> bool:
-    """As written; where there are no ranges to rely on, in any spelling that the ecosystem takes for the same."""
-    if version in advisory.versions:
+    """In a usual spelling; where there are no ranges to rely on, in any that the ecosystem takes for the same."""
+    if not advisory.versions:
+        return False
+    if not _spellings(family(advisory.ecosystem), version).isdisjoint(advisory.versions):
         return True
     if advisory.ranges:
         return False
     return any(compare(advisory.ecosystem, listed, version) == 0 for listed in advisory.versions)
+
+
+@lru_cache(maxsize=1 << 12)
+def _spellings(name: str, version: str) -> frozenset[str]:
+    bare = version.removeprefix("v")
+    spelled = {version, bare, f"v{bare}"}
+    if name == "PyPI":
+        with suppress(ValueError):
+            spelled.add(str(Version(version[:_VERSION_CHARACTERS])))
+    return frozenset(spelled)

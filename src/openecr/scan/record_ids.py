@@ -1,8 +1,8 @@
 """What a record's id says: which source wrote it, and which CVE it is a distribution's word on."""
 
 import re
+from functools import lru_cache
 
-_CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{4,19}")
 _ABOUT_ONE_CVE = re.compile(r"(?:[A-Z][A-Z0-9]*-)?(CVE-[0-9]{4}-[0-9]{4,19})")
 
 _SOURCES = {
@@ -47,9 +47,10 @@ _SOURCES = {
 
 def is_cve(record_id: str) -> bool:
     """Whether it is a CVE's id itself."""
-    return _CVE.fullmatch(record_id) is not None
+    return record_id.startswith("CVE-") and cve_of(record_id) == record_id
 
 
+@lru_cache(maxsize=1 << 15)
 def cve_of(record_id: str) -> str | None:
     """The CVE of ``CVE-…``, ``DEBIAN-CVE-…``, ``UBUNTU-CVE-…``, ``BELL-CVE-…``; None for any other id.
 

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from openecr.scan.catalogers.go_modules import DIRECT_ONLY, SUMS
 from openecr.scan.distribution import rank
 from openecr.scan.packages import (
     DISTRIBUTION_KINDS,
@@ -131,8 +132,16 @@ def _of_languages(files: dict[str, _Seen], owned: set[str], *, development: bool
         for package in files[path].facts.packages:
             if package.kind in DISTRIBUTION_KINDS or (package.development and not development):
                 continue
+            if package.kind == SUMS and not _completes(files, path):
+                continue
             if not (package.declared and _any_below(path.rpartition("/")[0], evidence.get(package.ecosystem, []))):
                 yield InstalledPackage(package, path, files[path].layer, path in owned)
+
+
+def _completes(files: dict[str, _Seen], path: str) -> bool:
+    """Whether a go.sum tells what the go.mod beside it leaves out; since Go 1.17 that leaves nothing out."""
+    beside = files.get(path.removesuffix("go.sum") + "go.mod")
+    return beside is not None and any(package.kind == DIRECT_ONLY for package in beside.facts.packages)
 
 
 def _any_below(directory: str, paths: list[str]) -> bool:

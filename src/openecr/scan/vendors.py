@@ -22,8 +22,6 @@ _VENDORS = {
 }
 """Words of ``Vendor`` as these distributions' own packages have it, in lower case."""
 
-_OTHER_DISTRIBUTIONS = ("amazon linux", "centos", "fedora project", "oracle america")
-
 
 def is_third_party(vendor: str, distribution_id: str) -> bool:
     """Whether an rpm of a distribution is somebody else's: Remi's, EPEL's, a vendor's own.
@@ -35,11 +33,9 @@ def is_third_party(vendor: str, distribution_id: str) -> bool:
     return bool(vendor and own) and not any(word in vendor.lower() for word in own or ())
 
 
-def is_distributor(vendor: str) -> bool:
-    """Whether a vendor is any distribution at all; for those who do not know which one yet. Empty counts as one.
+def has_advisories_on(vendor: str) -> bool:
+    """Whether any distribution's advisories may speak of an rpm of this vendor; for those who do not know which yet.
 
-    "Fedora Project" is one here, though EPEL is made by it.
+    Files of other rpms are nobody's to judge but the languages' own: EPEL's, Remi's. Empty may be a distribution's.
     """
-    text = vendor.lower()
-    words = {word for own in _VENDORS.values() for word in own}
-    return not text or any(word in text for word in (*words, *_OTHER_DISTRIBUTIONS))
+    return not vendor or any(word in vendor.lower() for own in _VENDORS.values() for word in own)

@@ -210,7 +210,8 @@ def _wide(extra: bytes, compressed: int, uncompressed: int, offset: int) -> tupl
         if kind == 1:
             values = iter(struct.iter_unpack("<Q", extra[position : position + min(length, 24) // 8 * 8]))
             found = [
-                next(values, (0,))[0] if field == 0xFFFFFFFF else field for field in (uncompressed, compressed, offset)
+                next(values, (field,))[0] if field == 0xFFFFFFFF else field
+                for field in (uncompressed, compressed, offset)
             ]
             return found[1], found[2]
         position += length

@@ -1,13 +1,15 @@
 """Names, ids and the words of OSV records that the import and the matching agree on."""
 
+import struct
 from typing import Any
 
 import pytest
 
+from openecr.scan.catalogers.rpm_header import facts
 from openecr.scan.names import family, normalise
 from openecr.scan.record_ids import cve_of, is_cve, is_malicious, source
 from openecr.scan.records import concerns, modules, upstream
-from openecr.scan.vendors import is_distributor, is_third_party
+from openecr.scan.vendors import is_third_party
 
 
 @pytest.mark.parametrize(
@@ -167,8 +169,19 @@ def test_whose_an_rpm_is(vendor: str, distribution: str, third_party: bool) -> N
     assert is_third_party(vendor, distribution) is third_party
 
 
-def test_distributors_are_told_from_others_where_the_distribution_is_not_known() -> None:
-    assert is_distributor("CentOS")
-    assert is_distributor("Red Hat, Inc.")
-    assert is_distributor("")
-    assert not is_distributor("Remi's RPM repository")
+def header(vendor: str, path: str) -> bytes:
+    """Of an rpm of one file, as a database holds it."""
+    folder, _, base = path.rpartition("/")
+    strings = {1000: "n", 1001: "1", 1002: "1", 1011: vendor, 1117: base, 1118: f"{folder}/"}
+    data, index = b"\0\0\0\0", struct.pack(">IIiI", 1116, 4, 0, 1)
+    for tag, text in strings.items():
+        index += struct.pack(">IIiI", tag, 8 if tag > 1100 else 6, len(data), 1)
+        data += text.encode() + b"\0"
+    return struct.pack(">II", len(strings) + 1, len(data)) + index + data
+
+
+def test_files_of_third_parties_rpms_are_owned_by_nobody_who_would_judge_them() -> None:
+    vendors = ("Red Hat, Inc.", "Fedora Project", "Remi's RPM repository", "")
+    read = facts(iter(header(vendor, f"/usr/lib/{number}") for number, vendor in enumerate(vendors)))
+    assert [package.vendor for package in read.packages] == list(vendors)
+    assert read.owned_paths == ("usr/lib/0", "usr/lib/3")

@@ -34,6 +34,21 @@ def advisory(record_id: str, aliases: str = "", upstream: str = "") -> Advisory:
             [advisory("A-1", "CVE-2020-1111"), advisory("B-1", "A-1 C-1"), advisory("C-1", "CVE-2020-2222")],
             {"CVE-2020-1111": ("A-1", "B-1"), "CVE-2020-2222": ("C-1",)},
         ),
+        # beyond such a chain, each end is of its own
+        (
+            [
+                advisory("A-1", "CVE-2020-1111"),
+                advisory("B-1", "A-1 C-1"),
+                advisory("C-1", "CVE-2020-2222"),
+                advisory("D-1", "C-1"),
+            ],
+            {"CVE-2020-1111": ("A-1", "B-1"), "CVE-2020-2222": ("C-1", "D-1")},
+        ),
+        # a record that takes the other's id for an alias, though both have a CVE
+        (
+            [advisory("A-1", "CVE-2020-1111 B-1"), advisory("B-1", "CVE-2020-2222")],
+            {"CVE-2020-1111": ("A-1",), "CVE-2020-2222": ("B-1",)},
+        ),
         # a record that names two speaks of both, and joins neither to the other
         (
             [advisory("R-1", "CVE-2020-1111 CVE-2020-2222 GHSA-1"), advisory("GHSA-1", "CVE-2020-1111")],

@@ -1,9 +1,11 @@
 """go.mod, go.sum and vendor/modules.txt."""
 
 import pytest
-from tests.scanned_files import read, versions
+from tests.scanned_files import read, versions, wanted
 
 from openecr.scan.catalogers.go_modules import GO_MOD, GO_SUM, GO_VENDORED
+from openecr.scan.packages import LayerInventory
+from openecr.scan.squash import squash
 
 MOD = """
 module example.com/serve // ours
@@ -122,3 +124,18 @@ def test_broken_files_testify_to_nothing(content: str) -> None:
 def test_a_file_of_too_many_lines_is_refused() -> None:
     with pytest.raises(ValueError, match="lines"):
         read(GO_SUM, "go.sum", "\n" * 600_000)
+
+
+SUM = "a.b/direct v1.0.0 h1:aaaa=\na.b/indirect v1.0.0 h1:bbbb=\n"
+
+
+@pytest.mark.parametrize(
+    ("directive", "names"),
+    [("go 1.16\n", {"a.b/direct", "a.b/indirect"}), ("go 1.17\n", {"a.b/direct"})],
+)
+def test_sums_count_only_beside_a_file_that_names_less(directive: str, names: set[str]) -> None:
+    module = GO_MOD.read(wanted("src/go.mod", f"module a.b/c\n{directive}require a.b/direct v1.0.0\n"))
+    sums = GO_SUM.read(wanted("src/go.sum", SUM))
+    elsewhere = GO_SUM.read(wanted("other/go.sum", SUM))
+    layers = [LayerInventory({"src/go.sum": sums, "other/go.sum": elsewhere}), LayerInventory({"src/go.mod": module})]
+    assert {installed.package.name for installed in squash(layers).packages} == names

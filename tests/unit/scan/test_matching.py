@@ -1,13 +1,14 @@
 """Packages against advisories: what is found, by which name, how bad, and fixed where."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from tests.osv_records import Record, RecordsIndex, record
 
-from openecr.scan.advisories import Severity
+from openecr.scan.advisories import Details, Severity
 from openecr.scan.findings import Finding, MatchKey
-from openecr.scan.matching import match, match_all
+from openecr.scan.matching import is_concerned, match, match_all
 
 ALMA = "AlmaLinux:8"
 V3 = {"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}
@@ -43,7 +44,7 @@ def test_any_record_of_a_language_that_says_affected_counts_and_the_fix_is_of_on
         "1.5",
         record("GHSA-1", "PyPI", "n", ("fixed", "1.2"), aliases=["CVE-2020-1111"]),
         record("PYSEC-1", "PyPI", "n", ("fixed", "2.0"), aliases=["CVE-2020-1111"]),
-        record("PYSEC-2", "PyPI", "n", ("last_affected", "1.9"), aliases=["CVE-2020-1111"]),
+        record("PYSEC-0", "PyPI", "n", ("last_affected", "1.9"), aliases=["CVE-2020-1111"]),
     )
     assert findings["CVE-2020-1111"].advisory == "PYSEC-1"
     assert findings["CVE-2020-1111"].fixed_version == "2.0"
@@ -126,6 +127,25 @@ def test_what_nothing_rates_is_rated_by_the_cve() -> None:
     assert found("Alpine:v3.19", "1-r0", alpine)["CVE-2020-1111"].severity == Severity.UNDEFINED
 
 
+class ExploitedIndex(RecordsIndex):
+    """Which knows of exploits of one CVE, and so of the records that speak of it."""
+
+    def details(self, ids: tuple[str, ...]) -> dict[str, Details]:
+        told = super().details(ids)
+        told |= {name: Details(id=name) for name in ids if name not in told}
+        exploited = {"CVE-2020-1111", "DSA-1-1"}
+        return {name: replace(known, exploited=name in exploited, epss=0.5) for name, known in told.items()}
+
+
+def test_exploits_are_said_of_the_cve_that_has_them() -> None:
+    dsa = record("DSA-1-1", "Debian:12", "n", upstream=["CVE-2020-1111", "CVE-2020-2222"])
+    findings = match(MatchKey("Debian:12", "n", "1"), ExploitedIndex([dsa]))
+    assert [(finding.name, finding.details.exploited) for finding in findings] == [
+        ("CVE-2020-1111", True),
+        ("CVE-2020-2222", False),
+    ]
+
+
 def test_a_malicious_package_is_critical_and_called_so() -> None:
     finding = found("npm", "1.0.0", record("MAL-2026-1", "npm", "n"))["MAL-2026-1"]
     assert (finding.severity, finding.details.summary) == (Severity.CRITICAL, "malicious package")
@@ -205,11 +225,54 @@ def test_several_keys_of_a_package_are_one_list() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("ecosystem", "row", "concerned"),
+    [
+        ("Ubuntu:18.04:LTS", "Ubuntu:18.04:LTS", True),
+        ("Ubuntu:18.04:LTS", "Ubuntu:Pro:18.04:LTS", True),
+        ("Ubuntu:18.04:LTS", "Ubuntu:20.04:LTS", False),
+        ("Rocky Linux:9", "Rocky Linux", True),
+        ("Red Hat:enterprise_linux:9", "Red Hat:enterprise_linux:9::baseos", True),
+        ("Maven", "Maven:https://repository.example/", True),
+        ("PyPI", "npm", False),
+    ],
+)
+def test_a_row_that_changes_concerns_every_package_that_reads_it(ecosystem: str, row: str, concerned: bool) -> None:
+    key = MatchKey(ecosystem, "n", "1")
+    assert is_concerned(key, {(row, "n")}, frozenset({ecosystem, row})) is concerned
+    assert bool(match(key, RecordsIndex([record("X-1", row, "n")]))) is concerned
+    assert not is_concerned(key, {(row, "other")}, frozenset({ecosystem, row}))
+
+
 def test_one_record_with_two_entries_for_a_package_is_one_finding() -> None:
     twice = record("GHSA-1", "npm", "n", ("introduced", "1.0.0"), ("fixed", "1.5.0"))
     twice["affected"] += record("GHSA-1", "npm", "n", ("introduced", "2.0.0"), ("fixed", "2.5.0"))["affected"]
     assert found("npm", "2.1.0", twice)["GHSA-1"].fixed_version == "2.5.0"
     assert found("npm", "1.7.0", twice) == {}
+
+
+def test_an_image_of_400_packages_is_a_matter_of_milliseconds() -> None:
+    """Bounded by some times what it takes, so that it fails of another order of growth, not of a busy machine."""
+    records = [
+        record(
+            f"GHSA-{package}-{number}",
+            "npm",
+            f"n{package}",
+            ("introduced", f"{number}.0.0"),
+            ("fixed", f"{number}.5.0"),
+            aliases=[f"CVE-2020-{package}{number:02}"],
+        )
+        for package in range(1000, 1200)
+        for number in range(1, 6)
+    ]
+    index = RecordsIndex(records)
+    keys = [MatchKey("npm", f"n{package}", "2.3.1") for package in range(1000, 1400)]
+    taken = []
+    for _ in range(5):
+        began = time.thread_time()
+        assert sum(len(match(key, index)) for key in keys) == 200
+        taken.append(time.thread_time() - began)
+    assert min(taken) < 0.2
 
 
 def test_hostile_versions_and_records_are_only_slow_to_write() -> None:

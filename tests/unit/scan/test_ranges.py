@@ -71,6 +71,15 @@ def test_listed_versions_are_affected_beside_those_in_ranges() -> None:
     assert verdict(both, "0.9") is None
 
 
+@pytest.mark.parametrize(
+    ("ecosystem", "listed", "version"),
+    [("PyPI", "2.0rc1", "2.0-RC.1"), ("Packagist", "v0.7", "0.7"), ("npm", "0.7.0", "v0.7.0"), ("PyPI", "x", "x")],
+)
+def test_listed_versions_are_read_in_usual_spellings(ecosystem: str, listed: str, version: str) -> None:
+    made = advisory("introduced 9.0 fixed 9.5", ecosystem=ecosystem, kind="ECOSYSTEM", versions=listed)
+    assert verdict(made, version) == Verdict(None)
+
+
 def test_a_list_alone_is_read_in_any_spelling() -> None:
     listed = advisory(ecosystem="PyPI", versions="1.0 2.0rc1")
     assert verdict(listed, "1.0.0") == Verdict(None)

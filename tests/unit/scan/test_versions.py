@@ -74,6 +74,7 @@ def test_no_table_is_forgotten() -> None:
         ("PyPI", "2004d 1.0.dev1 1.0a1.dev1 1.0a1 1.0rc1 1.0 1.0+local 1.0.post1 2024.1 1!0.1"),
         ("Maven", "1-alpha-2 1-alpha-10 1-SNAPSHOT 1 1-sp 1-abc 1-1 1.1"),
         ("Maven", "1.0-RC3 1.0.RC2 1.0 1.0.1"),
+        ("Maven", "1-rc 1 1.x 1-x 1-1 1.0.0.x 1.0.1"),
         ("RubyGems", "0.beta.1 0 1.0.a 1.0.a.2 1.0.b1 1.0 1.9 1.10"),
         ("NuGet", "1.0.0-beta 1.0.0-beta.2 1.0.0-beta.11 1.0.0-RC 1.0 1.0.0.1"),
         ("Packagist", "dev-main 0.1 1.0-dev 1.0-alpha1 1.0RC1 1.0 1.0.0 1.0.0.1"),
@@ -154,25 +155,25 @@ def test_no_text_is_refused(ecosystem: str, a: str, b: str) -> None:
 
 
 HOSTILE = (
-    "9" * 200_000,
-    "1." * 100_000,
-    "0." * 100_000 + "x",
-    "a1" * 100_000,
-    "-" * 200_000,
-    "~" * 200_000,
-    "1" + "_rc" * 70_000,
-    "." * 200_000,
-    "1" + "!1" * 100_000,
-    " " * 200_000 + "x",
-    "1.0a1.post1.dev1+" + "a." * 100_000,
-    "1-" + "ga." * 70_000,
+    "9" * 50_000,
+    "1." * 25_000,
+    "0." * 25_000 + "x",
+    "a1" * 25_000,
+    "-" * 50_000,
+    "~" * 50_000,
+    "1" + "_rc" * 20_000,
+    "." * 50_000,
+    "1" + "!1" * 25_000,
+    " " * 50_000 + "x",
+    "1.0a1.post1.dev1+" + "a." * 25_000,
+    "1-" + "ga." * 20_000,
 )
 
 
 @pytest.mark.parametrize("order", [ORDERS[ecosystem] for ecosystem in FAMILIES], ids=FAMILIES)
 @pytest.mark.parametrize("version", HOSTILE, ids=lambda version: f"{version[:8]!r}…")
 def test_an_order_takes_no_longer_than_its_text_is_long(order: Order, version: str) -> None:
-    """Of a text 200 times as long as is ever read, in a time that anything but linear would not do."""
+    """Of a text 50 times as long as is ever read, in a time that anything but linear would not do."""
     began = time.thread_time()
     made = order(version)
     assert not made < made

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.vulnerability_records import REAL
+from tests.shared_data import shared
 
 from openecr.scan.vulndb.archives import records_of
 from openecr.scan.vulndb.building import Builder, Built
 from openecr.scan.vulndb.index import Index, open_index
 
-pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason=f"there are no real records in {REAL}")
 NOW_US = 1_800_000_000_000_000
 
 # The list of what was looked for when the records were collected: (CVE or id, ecosystem, package, fixed version).
@@ -41,9 +40,9 @@ KNOWN = [
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    folder = tmp_path_factory.mktemp("real")
+    real, folder = shared("vulndb"), tmp_path_factory.mktemp("real")
     builder = Builder(folder / "real.index")
-    for raw in records_of(REAL, scratch=folder):
+    for raw in records_of(real, scratch=folder):
         builder.add(raw)
     assert builder.read.reasons == ["ghsa-single.json: is no OSV record: not an object"]
     assert builder.read.records == 89803

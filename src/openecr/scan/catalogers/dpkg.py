@@ -63,7 +63,8 @@ def _read_list(file: WantedFile) -> FileFacts:
     """The files of one installed package, among their directories."""
     lines = file.text().decode(errors="backslashreplace").split("\n")
     directories = {line.rpartition("/")[0] for line in lines}
-    return FileFacts(owned_paths=tuple(line[1:] for line in lines if line[:1] == "/" and line not in directories))
+    owned_paths = (line[1:] for line in lines if line[:1] == "/" and line != "/." and line not in directories)
+    return FileFacts(owned_paths=tuple(owned_paths))
 
 
 CATALOGERS: tuple[Cataloger, ...] = (

@@ -10,6 +10,10 @@ from openecr.scan.catalogers import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.packages import FileFacts, Package
 
+DIRECT_ONLY = "go-mod-direct"
+"""Kind of a go.mod that names only what the module itself imports."""
+SUMS = "go-sum"
+"""Kind of a go.sum, which names more than is built: it counts only beside a go.mod that names less."""
 _MOST_LINES = 500_000
 _GO_DIRECTIVE = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 _TOOLCHAINS_OWN = ("std", "cmd")
@@ -64,7 +68,7 @@ def _read_mod(file: WantedFile) -> FileFacts:
         if name in required and version in ("", required[name]):
             del required[name]
             required[new] = new_version
-    return _facts(file, required, "go-mod" if release >= (1, 17) else "go-mod-direct")
+    return _facts(file, required, "go-mod" if release >= (1, 17) else DIRECT_ONLY)
 
 
 def _directives(lines: list[str]) -> Iterator[list[str]]:
@@ -94,7 +98,7 @@ def _read_sum(file: WantedFile) -> FileFacts:
         match line.split():
             case [name, version, hashed] if hashed.startswith("h1:") and not version.endswith("/go.mod"):
                 modules[name] = version
-    return _facts(file, modules, "go-sum")
+    return _facts(file, modules, SUMS)
 
 
 def _read_vendored(file: WantedFile) -> FileFacts:

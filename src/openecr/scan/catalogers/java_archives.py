@@ -151,33 +151,35 @@ def guessed_package(file_name: str, manifest: dict[str, str], inner_path: str) -
     stem = file_name.rpartition(".")[0][:_MOST_NAME_CHARACTERS]
     by_name = _FILE_NAME.fullmatch(stem)
     symbolic = manifest.get("bundle-symbolicname", "").partition(";")[0].strip()
-    title = manifest.get("implementation-title", "")
     if by_name:
         artifact, version = by_name["artifact"], by_name["version"]
     else:
-        artifact = next((word for word in (title, stem) if _WORD.fullmatch(word) and group_of(word)), "")
-        artifact = artifact or (symbolic.rpartition(".")[2] if "." in symbolic else stem)
-        version = next(
-            (
-                manifest[key]
-                for key in ("implementation-version", "bundle-version", "specification-version")
-                if manifest.get(key, "").startswith(tuple("0123456789"))
-            ),
-            "",
-        )
+        artifact = _unversioned_artifact(stem, manifest.get("implementation-title", ""), symbolic)
+        written = (manifest.get(f"{key}-version", "") for key in ("implementation", "bundle", "specification"))
+        version = next((word for word in written if word.startswith(tuple("0123456789"))), "")
     if not (_WORD.fullmatch(artifact) and version):
         return None
-    group = group_of(artifact) or _group_in(manifest, symbolic, artifact)
+    group = group_of(artifact, version) or _group_in(manifest, symbolic, artifact)
     name = f"{group}:{artifact}" if group else artifact
     return Package("Maven", name, version, "jar", inner_path=inner_path, guessed=True)
+
+
+def _unversioned_artifact(stem: str, title: str, symbolic: str) -> str:
+    """A name that is known to be an artifact's, else the file's, unless the bundle's has nothing to do with that."""
+    last = symbolic.rpartition(".")[2]
+    known = next((word for word in (title, stem, last) if _WORD.fullmatch(word) and group_of(word)), "")
+    return known or (stem if not last or last in stem or stem in symbolic else last)
 
 
 def _group_in(manifest: dict[str, str], symbolic: str, artifact: str) -> str:
     vendor = manifest.get("implementation-vendor-id", "")
     if "." in vendor and _WORD.fullmatch(vendor):
         return vendor
-    group, _, last = symbolic.rpartition(".")
-    return group if last == artifact and _WORD.fullmatch(group) else ""
+    for name in (symbolic, manifest.get("automatic-module-name", "")):
+        group, _, last = name.rpartition(".")
+        if last.replace("_", "-") == artifact and _WORD.fullmatch(group):
+            return group
+    return ""
 
 
 JAVA_ARCHIVES = Cataloger("java-archive", 1, read_archive, suffixes=ARCHIVES)

@@ -4,6 +4,8 @@ Facts, collected for this table: the coordinates under which these projects publ
 publish under one name stands here only where one of them is what is met in practice.
 """
 
+import re
+
 _ARTIFACTS = {
     "antlr": "antlr",
     "axis": "axis",
@@ -14,6 +16,7 @@ _ARTIFACTS = {
     "com.fasterxml.woodstox": "woodstox-core",
     "com.google.code.gson": "gson",
     "com.google.guava": "guava",
+    "com.google.inject": "guice",
     "com.google.oauth-client": "google-oauth-client",
     "com.google.protobuf": "protobuf-java protobuf-java-util protobuf-javalite protobuf-kotlin",
     "com.h2database": "h2",
@@ -30,6 +33,7 @@ _ARTIFACTS = {
     "com.thoughtworks.xstream": "xstream",
     "com.zaxxer": "HikariCP",
     "commons-beanutils": "commons-beanutils",
+    "commons-cli": "commons-cli",
     "commons-codec": "commons-codec",
     "commons-collections": "commons-collections",
     "commons-configuration": "commons-configuration",
@@ -42,6 +46,7 @@ _ARTIFACTS = {
     "commons-net": "commons-net",
     "dom4j": "dom4j",
     "io.micrometer": "micrometer-core",
+    "io.perfmark": "perfmark-api",
     "io.projectreactor": "reactor-core",
     "io.projectreactor.netty": "reactor-netty-core reactor-netty-http",
     "io.undertow": "undertow-core undertow-servlet",
@@ -50,6 +55,7 @@ _ARTIFACTS = {
     "junit": "junit",
     "log4j": "log4j",
     "mysql": "mysql-connector-java",
+    "net.java.dev.jna": "jna jna-platform",
     "net.minidev": "json-smart",
     "net.sourceforge.htmlunit": "htmlunit",
     "org.apache.activemq": "activemq-all activemq-broker activemq-client",
@@ -83,28 +89,31 @@ _ARTIFACTS = {
     "org.apache.xmlgraphics": "fop xmlgraphics-commons",
     "org.apache.zookeeper": "zookeeper zookeeper-jute",
     "org.aspectj": "aspectjrt aspectjweaver",
+    "org.checkerframework": "checker-qual",
     "org.codehaus.groovy": "groovy groovy-all",
     "org.codehaus.jackson": "jackson-core-asl jackson-mapper-asl",
     "org.codehaus.jettison": "jettison",
     "org.elasticsearch": "elasticsearch",
     "org.freemarker": "freemarker",
     "org.glassfish": "jakarta.el javax.el",
-    "org.hibernate": "hibernate-core hibernate-entitymanager",
-    "org.hibernate.validator": "hibernate-validator",
+    "org.hamcrest": "hamcrest hamcrest-core hamcrest-library",
+    "org.hibernate": "hibernate-core hibernate-entitymanager hibernate-validator",
+    "org.hibernate.common": "hibernate-commons-annotations",
     "org.hsqldb": "hsqldb",
     "org.javassist": "javassist",
     "org.jboss.xnio": "xnio-api xnio-nio",
     "org.jdom": "jdom jdom2",
-    "org.jetbrains.kotlin": "kotlin-reflect kotlin-stdlib kotlin-stdlib-jdk7 kotlin-stdlib-jdk8",
     "org.json": "json",
     "org.jsoup": "jsoup",
+    "org.lz4": "lz4-java",
     "org.mariadb.jdbc": "mariadb-java-client",
     "org.mortbay.jetty": "jetty",
     "org.mozilla": "rhino",
+    "org.ow2.asm": "asm",
     "org.postgresql": "postgresql",
     "org.quartz-scheduler": "quartz",
     "org.scala-lang": "scala-compiler scala-library scala-reflect",
-    "org.slf4j": "jcl-over-slf4j jul-to-slf4j log4j-over-slf4j slf4j-api slf4j-log4j12 slf4j-simple",
+    "org.slf4j": "jcl-over-slf4j jul-to-slf4j log4j-over-slf4j",
     "org.springframework.security.oauth": "spring-security-oauth spring-security-oauth2",
     "org.xerial": "sqlite-jdbc",
     "org.xerial.snappy": "snappy-java",
@@ -117,6 +126,7 @@ _PREFIXES = {
     "activemq-": "org.apache.activemq",
     "akka-": "com.typesafe.akka",
     "artemis-": "org.apache.activemq",
+    "asm-": "org.ow2.asm",
     "batik-": "org.apache.xmlgraphics",
     "bcmail-": "org.bouncycastle",
     "bcpg-": "org.bouncycastle",
@@ -126,6 +136,7 @@ _PREFIXES = {
     "bcutil-": "org.bouncycastle",
     "camel-": "org.apache.camel",
     "cxf-rt-": "org.apache.cxf",
+    "elasticsearch-": "org.elasticsearch",
     "flink-": "org.apache.flink",
     "grpc-": "io.grpc",
     "hadoop-": "org.apache.hadoop",
@@ -137,11 +148,14 @@ _PREFIXES = {
     "kafka-": "org.apache.kafka",
     "kafka_": "org.apache.kafka",
     "keycloak-": "org.keycloak",
+    "kotlin-": "org.jetbrains.kotlin",
     "lucene-": "org.apache.lucene",
     "netty-": "io.netty",
+    "plexus-": "org.codehaus.plexus",
     "poi-": "org.apache.poi",
     "resteasy-": "org.jboss.resteasy",
     "shiro-": "org.apache.shiro",
+    "slf4j-": "org.slf4j",
     "solr-": "org.apache.solr",
     "spark-core_": "org.apache.spark",
     "spark-sql_": "org.apache.spark",
@@ -165,11 +179,24 @@ _PREFIXES = {
     "vertx-": "io.vertx",
 }
 
+_MOVED = {
+    "dom4j": (2, "org.dom4j"),
+    "groovy": (4, "org.apache.groovy"),
+    "groovy-all": (4, "org.apache.groovy"),
+    "hibernate-core": (6, "org.hibernate.orm"),
+    "hibernate-validator": (6, "org.hibernate.validator"),
+}
+"""Artifacts that have another group from a major version on."""
+_MAJOR = re.compile(r"[0-9]{1,9}")
+
 _GROUPS = {artifact: group for group, artifacts in _ARTIFACTS.items() for artifact in artifacts.split()}
 
 
-def group_of(artifact: str) -> str:
-    """The group that publishes the artifact; empty where it is not known."""
+def group_of(artifact: str, version: str = "") -> str:
+    """The group that publishes this version of the artifact; empty where it is not known."""
+    moved, major = _MOVED.get(artifact), _MAJOR.match(version)
+    if moved and major and int(major[0]) >= moved[0]:
+        return moved[1]
     known = _GROUPS.get(artifact)
     if known:
         return known

@@ -1,6 +1,7 @@
 """PHP: what Composer installed (``vendor/composer/installed.json``), and what its lock file asks for.
 
-Branches (``dev-main``, ``1.x-dev``) are no released version, and are not reported. Source: Composer's "The
+Branches (``dev-main``, ``1.x-dev``) are no released version, nor is what a directory
+of the project was linked from (``path``): neither is reported. Source: Composer's "The
 composer.json schema" and "Basic usage"; files that Composer 1 and 2 wrote.
 """
 
@@ -24,7 +25,9 @@ def read_installed(file: WantedFile) -> FileFacts:
         (
             package
             for entry in packages
-            for package in _packages(entry, "composer-installed", development=mapping(entry).get("name") in development)
+            for package in _packages(
+                entry, "composer-installed", development=text(mapping(entry).get("name")) in development
+            )
         ),
         file.limits,
     )
@@ -47,6 +50,8 @@ def read_composer_lock(file: WantedFile) -> FileFacts:
 def _packages(value: Any, kind: str, *, declared: bool = False, development: bool) -> Iterator[Package]:
     entry = mapping(value)
     version = text(entry.get("version"))
+    if mapping(entry.get("dist")).get("type") == "path":
+        return
     if version.lower().startswith("dev-") or version.lower().endswith("-dev"):
         return
     names = entry.get("license")

@@ -139,4 +139,4 @@ PIPFILE_LOCK = Cataloger("pipfile-lock", 1, read_pipfile_lock, names=("Pipfile.l
 POETRY_LOCK = Cataloger("poetry-lock", 1, read_poetry_lock, names=("poetry.lock",))
 PDM_LOCK = Cataloger("pdm-lock", 1, read_pdm_lock, names=("pdm.lock",))
 UV_LOCK = Cataloger("uv-lock", 1, read_uv_lock, names=("uv.lock",))
-PYLOCK = Cataloger("pylock", 1, read_pylock, suffixes=("/pylock.toml", ".pylock.toml"))
+PYLOCK = Cataloger("pylock", 1, read_pylock, names=("pylock.toml",))

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 
 from openecr.scan.packages import FileFacts, Package
+from openecr.scan.vendors import has_advisories_on
 
 _INDEX_ENTRIES = 65536
 _DATA_BYTES = 256 << 20
@@ -64,7 +65,7 @@ def facts(blobs: Iterator[bytes]) -> FileFacts:
         name = header.text(_NAME)
         if name and name != _KEYS_OF_REPOSITORIES:
             packages.append(_package(name, header))
-            owned_paths += _files(header)
+            owned_paths += _files(header) if has_advisories_on(packages[-1].vendor) else ()
     return FileFacts(tuple(packages), tuple(owned_paths))
 
 

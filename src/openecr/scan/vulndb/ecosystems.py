@@ -3,25 +3,8 @@
 OSV exports each without its releases (https://ossf.github.io/osv-schema/#defined-ecosystems).
 """
 
-DISTRIBUTIONS = (
-    "AlmaLinux",
-    "Alpaquita",
-    "Alpine",
-    "Azure Linux",
-    "BellSoft Hardened Containers",
-    "Chainguard",
-    "Debian",
-    "Mageia",
-    "MinimOS",
-    "Photon OS",
-    "Red Hat",
-    "Rocky Linux",
-    "SUSE",
-    "Ubuntu",
-    "Wolfi",
-    "openEuler",
-    "openSUSE",
-)
+from openecr.scan.severity import DISTRIBUTIONS
+
 LANGUAGES = (
     "Bioconductor",
     "Bitnami",

@@ -1,7 +1,7 @@
 """What a policy says of every image of a repository, and what it would free: ``openecr lifecycle``."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -60,17 +60,27 @@ async def _freed_bytes(database: Database, repository_key: int, doomed: set[int]
     """The bytes of the blobs that doomed images alone name, here and in every other repository."""
     going: set[int] = set()
     staying: set[int] = set()
+    async for image_key, blob_key in named_blobs(database, repository_key):
+        (going if image_key in doomed else staying).add(blob_key)
+    return sum(await own_bytes(database, repository_key, sorted(going - staying)))
+
+
+async def named_blobs(database: Database, repository_key: int) -> AsyncIterator[tuple[int, int]]:
+    """(image key, blob key) of everything that the images of a repository name."""
     after = START
     while (step := await database.read(partial(_blobs, repository_key=repository_key, after=after))) is not None:
-        for image_key, blob_key in step.named:
-            (going if image_key in doomed else staying).add(blob_key)
+        for named in step.named:
+            yield named
         after = step.end
-    freed = sorted(going - staying)
-    size_bytes = 0
-    for start in range(0, len(freed), _STEP):
-        batch = freed[start : start + _STEP]
-        size_bytes += await database.read(partial(_own_bytes, repository_key=repository_key, blob_keys=batch))
-    return size_bytes
+
+
+async def own_bytes(database: Database, repository_key: int, blob_keys: Sequence[int]) -> list[int]:
+    """The size of each blob, 0 where another repository names it too."""
+    sizes: list[int] = []
+    for start in range(0, len(blob_keys), _STEP):
+        batch = blob_keys[start : start + _STEP]
+        sizes += await database.read(partial(_own_bytes, repository_key=repository_key, blob_keys=batch))
+    return sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,5 +97,5 @@ def _blobs(db: Connection, repository_key: int, after: tuple[int, bytes]) -> _St
     return _Step(lifecycle.blobs_between(db, repository_key, after, end), end)
 
 
-def _own_bytes(db: Connection, repository_key: int, blob_keys: Sequence[int]) -> int:
-    return sum(lifecycle.bytes_of_own(db, repository_key, blob_key) for blob_key in blob_keys)
+def _own_bytes(db: Connection, repository_key: int, blob_keys: Sequence[int]) -> list[int]:
+    return [lifecycle.bytes_of_own(db, repository_key, blob_key) for blob_key in blob_keys]

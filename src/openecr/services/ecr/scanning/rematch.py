@@ -4,7 +4,8 @@ Verdicts are of packages, so that ten thousand images that share one cost one ve
 get their counts and events anew; other scans stay what they were at their time.
 """
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,6 +18,8 @@ from openecr.db.connection import Connection
 from openecr.db.images import Image
 from openecr.db.scans import BASIC, ENHANCED, Scan
 from openecr.deployment import Deployment
+from openecr.scan.findings import MatchKey
+from openecr.scan.matching import is_concerned
 from openecr.scan.vulndb.differences import differences
 from openecr.services.ecr.scanning import events, requests, target, verdicts
 from openecr.services.ecr.scanning.scan import counts_of
@@ -62,7 +65,7 @@ async def _rematch(deployment: Deployment, data: VulnerabilityData, vex: VexDocu
     after = 0
     while step := await deployment.database.read(partial(inventories.packages_after, after=after, most=_STEP)):
         after = step[-1][0]
-        chosen = [package for _, package in step if concerned is None or (package.ecosystem, package.name) in concerned]
+        chosen = [package for _, package in step if concerned is None or concerned(package)]
         if chosen:
             settled = await verdicts.settle(deployment.database, opened, chosen, deployment.now_us())
             packages += len(chosen)
@@ -74,13 +77,15 @@ async def _rematch(deployment: Deployment, data: VulnerabilityData, vex: VexDocu
 
 async def _concerned(
     deployment: Deployment, data: VulnerabilityData, opened: Opened
-) -> frozenset[tuple[str, str]] | None:
-    """(ecosystem, name) of every package whose advisories are not what they were; None where that is not known."""
+) -> Callable[[MatchKey], bool] | None:
+    """Which packages have advisories that are not what they were; None where that is not known."""
     before = await deployment.database.read(partial(vulnerability_data.before, generation=opened.published.generation))
     if not before:
         return None
     last = await data.open(before[0])
-    return frozenset(differences(last.index, opened.index))
+    changed = frozenset(await asyncio.to_thread(lambda: list(differences(last.index, opened.index))))
+    ecosystems = last.index.ecosystems | opened.index.ecosystems
+    return lambda key: is_concerned(key, changed, ecosystems)
 
 
 async def _tell_images(deployment: Deployment, vex: VexDocuments, opened: Opened, changes: Sequence[Changed]) -> int:
