@@ -167,14 +167,21 @@ class VulnerabilityData:
     folder: Path
     _number: int = field(default=0)
 
-    def publish(self, *more: Record, base: Sequence[Record] = BASE) -> None:
+    def publish(
+        self, *more: Record, base: Sequence[Record] = BASE, flags: Sequence[str] = (), waits: bool = True
+    ) -> None:
         """Put records into use, and wait until what is known of images follows them."""
         self._number += 1
         records = self.folder / str(self._number)
         records.mkdir()
         for item in (*base, *more):
             (records / f"{item['id']}.json").write_text(json.dumps(item))
-        self.server.command("vulndb", "import", str(records))
+        self.server.command("vulndb", "import", str(records), *flags)
+        if waits:
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until what is known of images follows the data in use."""
         wait_until(lambda: not self.owes_rematch(), "the images follow the new data")
 
     def publish_old(self, days: int) -> None:

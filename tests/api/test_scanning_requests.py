@@ -422,7 +422,9 @@ def test_a_scan_that_met_its_repository_in_the_trash_is_made_when_it_is_back(
     ecr.delete_repository(repositoryName=repository, force=True)
     server.write(lambda db: requests.owe(db, image_key, "BASIC", db.clock_us()))
     key = requests.job_key(image_key)
-    wait_until(lambda: not server.rows("SELECT 1 FROM job WHERE dedup = :key", key=key), "the job found it in the trash")
+    wait_until(
+        lambda: not server.rows("SELECT 1 FROM job WHERE dedup = :key", key=key), "the job found it in the trash"
+    )
 
     server.command("undelete", repository)
 

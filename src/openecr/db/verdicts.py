@@ -64,6 +64,32 @@ def of_packages(db: Connection, package_keys: Sequence[int]) -> dict[int, list[V
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A vulnerability that began or ceased to affect a package, or does in another way."""
+
+    package_key: int
+    name: str
+    at_us: int
+
+
+def changed_after(db: Connection, package_keys: Sequence[int], generation: int) -> list[Change]:
+    """What is of packages otherwise than by a generation of the data, each once."""
+    found: dict[tuple[int, str], int] = {}
+    for start in range(0, len(package_keys), _AT_ONCE):
+        named = {f"k{number}": key for number, key in enumerate(package_keys[start : start + _AT_ONCE])}
+        names = ", ".join(f":{name}" for name in named)
+        rows = db.rows(
+            f"SELECT package_key, name, since_us, until_us FROM package_finding WHERE package_key IN ({names})"
+            " AND (since_generation > :generation OR until_generation > :generation)",
+            generation=generation,
+            **named,
+        )
+        for key, name, since_us, until_us in rows:
+            found[key, name] = max(found.get((key, name), 0), since_us, until_us or 0)
+    return [Change(key, name, at_us) for (key, name), at_us in found.items()]
+
+
 def begin(db: Connection, package_key: int, verdict: Verdict, generation: int, now_us: int) -> None:
     """Say that a vulnerability affects a package from now on."""
     db.run(

@@ -80,7 +80,7 @@ def _members(db: Connection, image_key: int) -> Sequence[int]:
 
 def _apply(db: Connection, gathered: Gathered, now_us: int) -> bool:
     """Settle an image, and count it anew, and the indexes that name it."""
-    counted = (gathered.image_key, *image_rows.parents(db, gathered.image_key, _STEP))
+    counted = (gathered.image_key, *target.indexes_above(db, gathered.image_key))
     # Held before anything is counted: who counts later counts with what this suppresses.
     for key in sorted(counted):
         images.hold(db, key)

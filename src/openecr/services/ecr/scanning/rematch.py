@@ -1,7 +1,8 @@
 """The job after new data: packages that it changes are matched again, from what is known of images; no layer is read.
 
 Verdicts are of packages, so that ten thousand images that share one cost one verdict. Images under continuous scanning
-get their counts and events anew; other scans stay what they were at their time.
+get their counts and events anew; other scans stay what they were at their time. What changed is read from the verdicts,
+whoever wrote them: a scan with the new data may come first, and this job may die on its way.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ from openecr.db import verdicts as verdict_rows
 from openecr.db.connection import Connection
 from openecr.db.images import Image
 from openecr.db.scans import BASIC, ENHANCED, Scan
+from openecr.db.verdicts import Change
+from openecr.db.vulnerability_data import Published
 from openecr.deployment import Deployment
 from openecr.scan.findings import MatchKey
 from openecr.scan.matching import is_concerned
@@ -25,9 +28,8 @@ from openecr.services.ecr.scanning import events, requests, target, verdicts
 from openecr.services.ecr.scanning.scan import counts_of
 from openecr.services.ecr.scanning.suppressing import suppress
 from openecr.services.ecr.scanning.told import Teller
-from openecr.services.ecr.scanning.verdicts import Changed
 from openecr.services.ecr.scanning.vex_documents import VexDocuments
-from openecr.services.ecr.scanning.vulnerability_data import Opened, VulnerabilityData
+from openecr.services.ecr.scanning.vulnerability_data import Opened, VulnerabilityData, forget_before
 
 log = structlog.get_logger("openecr.scan")
 
@@ -59,28 +61,42 @@ async def rematch(deployment: Deployment, data: VulnerabilityData, vex: VexDocum
 
 
 async def _rematch(deployment: Deployment, data: VulnerabilityData, vex: VexDocuments, opened: Opened) -> Rematched:
-    concerned = await _concerned(deployment, data, opened)
+    generation = opened.published.generation
+    before = await deployment.database.read(partial(vulnerability_data.before, generation=generation))
+    concerned = await _concerned(data, opened, before)
+    told_generation = before[-1].generation if before else generation - 1
     packages = 0
-    changes: list[Changed] = []
+    changes: list[Change] = []
     after = 0
     while step := await deployment.database.read(partial(inventories.packages_after, after=after, most=_STEP)):
         after = step[-1][0]
         chosen = [package for _, package in step if concerned is None or concerned(package)]
         if chosen:
-            settled = await verdicts.settle(deployment.database, opened, chosen, deployment.now_us())
+            keys = await verdicts.settle(deployment.database, opened, chosen, deployment.now_us())
             packages += len(chosen)
-            changes += settled.changes
+            changes += await deployment.database.read(
+                partial(verdict_rows.changed_after, package_keys=list(keys.values()), generation=told_generation)
+            )
     count = await _tell_images(deployment, vex, opened, changes)
     rescans = await _owe_failed(deployment)
+    await deployment.database.write(partial(_matched, generation=generation))
     return Rematched(packages, len(changes), count, rescans)
 
 
+def _matched(db: Connection, generation: int) -> None:
+    verdicts.require_current(db, generation)
+    forget_before(db, generation)
+
+
 async def _concerned(
-    deployment: Deployment, data: VulnerabilityData, opened: Opened
+    data: VulnerabilityData, opened: Opened, before: Sequence[Published]
 ) -> Callable[[MatchKey], bool] | None:
-    """Which packages have advisories that are not what they were; None where that is not known."""
-    before = await deployment.database.read(partial(vulnerability_data.before, generation=opened.published.generation))
-    if not before:
+    """Which packages have advisories that are not what they were.
+
+    None where that is not known: the one build before this one is what everything was matched with, while of several
+    the last was replaced before all was matched.
+    """
+    if len(before) != 1:
         return None
     last = await data.open(before[0])
     changed = frozenset(await asyncio.to_thread(lambda: list(differences(last.index, opened.index))))
@@ -88,12 +104,12 @@ async def _concerned(
     return lambda key: is_concerned(key, changed, ecosystems)
 
 
-async def _tell_images(deployment: Deployment, vex: VexDocuments, opened: Opened, changes: Sequence[Changed]) -> int:
+async def _tell_images(deployment: Deployment, vex: VexDocuments, opened: Opened, changes: Sequence[Change]) -> int:
     """Count again what images under continuous scanning have; how many."""
-    by_package: dict[int, list[Changed]] = {}
+    by_package: dict[int, list[Change]] = {}
     for change in changes:
         by_package.setdefault(change.package_key, []).append(change)
-    by_image: dict[int, list[Changed]] = {}
+    by_image: dict[int, list[Change]] = {}
     for package_key, changed in by_package.items():
         after = 0
         while keys := await deployment.database.read(
@@ -105,6 +121,9 @@ async def _tell_images(deployment: Deployment, vex: VexDocuments, opened: Opened
     if await deployment.database.read(suppressions.have_rules):
         for key in by_image:
             await suppress(deployment, vex, key)
+    level = list(by_image)
+    for _ in range(target.MOST_DEPTH):
+        level = await _pass_up(deployment, by_image, level)
     counted = 0
     items = list(by_image.items())
     for start in range(0, len(items), _IMAGES):
@@ -114,21 +133,38 @@ async def _tell_images(deployment: Deployment, vex: VexDocuments, opened: Opened
     return counted
 
 
-def _count(db: Connection, changed: Iterable[tuple[int, Sequence[Changed]]], opened: Opened, now_us: int) -> int:
+async def _pass_up(deployment: Deployment, by_image: dict[int, list[Change]], level: Sequence[int]) -> list[int]:
+    """Add to what changes what that changes of the indexes above some images; those indexes."""
+    above: dict[int, None] = {}
+    for start in range(0, len(level), _IMAGES):
+        step = level[start : start + _IMAGES]
+        for key, parents in (await deployment.database.read(partial(_parents, image_keys=step))).items():
+            for parent in parents:
+                by_image.setdefault(parent, []).extend(by_image[key])
+                above[parent] = None
+    return list(above)
+
+
+def _parents(db: Connection, image_keys: Sequence[int]) -> dict[int, list[int]]:
+    return {key: image_rows.parents(db, key, _IMAGES) for key in image_keys}
+
+
+def _count(db: Connection, changed: Iterable[tuple[int, Sequence[Change]]], opened: Opened, now_us: int) -> int:
     counted = 0
     for image_key, changes in changed:
-        for key in (image_key, *image_rows.parents(db, image_key, _IMAGES)):
-            images.hold(db, key)
-            scan = scans.find(db, key, ENHANCED)
-            image = image_rows.find(db, key)
-            if scan is None or image is None or scan.status != "ACTIVE":
-                continue
-            members = [member.key for member in target.members(db, image)]
-            counts = counts_of(db, scan, members)
-            settled = replace(scan, counts=counts, completed_us=now_us, data_built_us=opened.published.built_us)
-            scans.put(db, settled)
-            tell(db, image, settled, [(change.package_key, change.name) for change in changes], now_us)
-            counted += 1
+        images.hold(db, image_key)
+        scan, image = scans.find(db, image_key, ENHANCED), image_rows.find(db, image_key)
+        if scan is None or image is None or scan.status != "ACTIVE":
+            continue
+        news = [change for change in dict.fromkeys(changes) if change.at_us > (scan.completed_us or 0)]
+        if not news:
+            continue  # it was scanned, or counted, when this was known
+        members = [member.key for member in target.members(db, image)]
+        counts = counts_of(db, scan, members)
+        settled = replace(scan, counts=counts, completed_us=now_us, data_built_us=opened.published.built_us)
+        scans.put(db, settled)
+        tell(db, image, settled, [(change.package_key, change.name) for change in news], now_us)
+        counted += 1
     return counted
 
 

@@ -111,14 +111,14 @@ async def _scan_member(deployment: Deployment, opened: Opened | None, image: Ima
     if opened is None:
         return Read(image, kept)
     now_us = deployment.now_us()
-    settled = await verdicts.settle(deployment.database, opened, kept.distinct, now_us)
-    document = await asyncio.to_thread(inventory.pack, kept, settled.package_keys)
+    package_keys = await verdicts.settle(deployment.database, opened, kept.distinct, now_us)
+    document = await asyncio.to_thread(inventory.pack, kept, package_keys)
     await deployment.database.write(
         partial(
             _keep,
             image_key=image.key,
             document=ImageDocument(CATALOGERS_VERSION, document, now_us),
-            packages=kept.rows(settled.package_keys),
+            packages=kept.rows(package_keys),
         )
     )
     return Read(image, kept, coverage=coverage(kept.inventory, kept.distinct, opened.index))
@@ -246,8 +246,16 @@ class _Settling:
         failure = self._failure(scan.scan_type)
         if failure is not None:
             status, description = failure
+            # What an earlier scan found goes: counts of none would be read as clean while the next one is made.
             return replace(
-                scan, status=status, description=description, manual_us=None, completed_us=self.now_us, counts="{}"
+                scan,
+                status=status,
+                description=description,
+                manual_us=None,
+                completed_us=self.now_us,
+                generation=None,
+                data_built_us=None,
+                counts="{}",
             )
         assert self.opened is not None  # noqa: S101 - without data every scan fails
         status, description = self._success(scan.scan_type)

@@ -22,7 +22,7 @@ from openecr.scan.packages import Distribution, InstalledPackage
 from openecr.scan.purl import package_url
 from openecr.scan.vex import SUPPRESSING, Statement, Statements, VexImage
 from openecr.services.ecr.mutability_rules import matches
-from openecr.services.ecr.scanning import inventory
+from openecr.services.ecr.scanning import inventory, target
 from openecr.services.ecr.scanning.suppression_requests import VEX_TYPES
 from openecr.services.ecr.scanning.vex_documents import VexDocuments
 from openecr.settings import Settings
@@ -30,7 +30,6 @@ from openecr.settings import Settings
 MOST_RULES = 200
 """Of a registry."""
 _MOST_REFERRERS = 200
-_MOST_INDEXES = 100
 _AT_ONCE = 100
 _SEPARATOR = ": "
 
@@ -94,10 +93,11 @@ def _basis(db: Connection, image_key: int) -> Basis:
     ]
     if not rules:
         return Basis()
-    parents = tuple(images.parents_of(db, image_key))
+    above = (image_rows.find(db, key) for key in target.indexes_above(db, image_key))
+    parents = tuple(sorted(index.digest for index in above if index is not None))
     attached: list[tuple[int, bytes, bytes]] = []
     if any(rule.trusts_attached for rule in rules):
-        for subject in (image.digest, *parents[:_MOST_INDEXES]):
+        for subject in (image.digest, *parents):
             found = images.referrers_after(db, repository.key, subject, b"", _MOST_REFERRERS)
             attached += [
                 (item.key, item.digest, subject)

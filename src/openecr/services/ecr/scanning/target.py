@@ -12,8 +12,9 @@ from openecr.db.scans import BASIC, ENHANCED, Configuration, Scan
 from openecr.manifest import INDEX_TYPES, Descriptor, Manifest, parse
 from openecr.services.ecr.scanning.requests import WAITING, is_scannable
 
-_MOST_DEPTH = 3
+MOST_DEPTH = 3
 """Indexes in indexes."""
+_MOST_PARENTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def find(db: Connection, image_key: int) -> Target | None:
 
 def members(db: Connection, image: Image) -> list[Image]:
     """What an image's findings are of: itself, or the platform members of an index, each once."""
-    return list({item.key: item for item in _members(db, image, _MOST_DEPTH)}.values())
+    return list({item.key: item for item in _members(db, image, MOST_DEPTH)}.values())
 
 
 def _members(db: Connection, image: Image, depth: int) -> Iterable[Image]:
@@ -62,6 +63,16 @@ def _members(db: Connection, image: Image, depth: int) -> Iterable[Image]:
     for member in image_rows.members(db, image.key):
         if member.digest in named:
             yield from _members(db, member, depth - 1)
+
+
+def indexes_above(db: Connection, image_key: int) -> list[int]:
+    """Keys of the indexes that an image is in, through others too; of each level the first hundred."""
+    found: dict[int, None] = {}
+    level = [image_key]
+    for _ in range(MOST_DEPTH):
+        level = [parent for key in level for parent in image_rows.parents(db, key, _MOST_PARENTS)][:_MOST_PARENTS]
+        found.update(dict.fromkeys(level))
+    return list(found)
 
 
 def _platforms(index: Manifest) -> set[bytes]:

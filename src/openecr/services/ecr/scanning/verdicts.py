@@ -29,24 +29,6 @@ class Superseded(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """A vulnerability that began or ceased to affect a package."""
-
-    package_key: int
-    name: str
-    severity: int
-    begins: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What packages are known by now, and what changed of what they have."""
-
-    package_keys: dict[MatchKey, int]
-    changes: tuple[Changed, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Told:
     """A finding as it is stored."""
 
@@ -61,25 +43,23 @@ class _Told:
         return hashlib.sha256(self.document.encode()).digest()
 
 
-async def settle(database: Database, opened: Opened, packages: Sequence[MatchKey], now_us: int) -> Settled:
-    """Bring the verdicts of packages to a build of the data.
+async def settle(database: Database, opened: Opened, packages: Sequence[MatchKey], now_us: int) -> dict[MatchKey, int]:
+    """Bring the verdicts of packages to a build of the data; the packages' keys.
 
     Raises:
         Superseded
     """
     known: dict[MatchKey, int] = {}
-    changes: list[Changed] = []
     for start in range(0, len(packages), _BATCH):
         step = packages[start : start + _BATCH]
         told = await asyncio.to_thread(_match, opened, step)
         keys, stands = await database.read(partial(_as_stored, told=told))
         if not stands:
-            keys, changed = await database.write(
+            keys = await database.write(
                 partial(_write, told=told, generation=opened.published.generation, now_us=now_us)
             )
-            changes += changed
         known |= keys
-    return Settled(known, tuple(changes))
+    return known
 
 
 def _match(opened: Opened, packages: Sequence[MatchKey]) -> dict[MatchKey, list[_Told]]:
@@ -124,9 +104,7 @@ def _stored_shape(item: Verdict) -> tuple[Any, ...]:
     return (item.name, item.severity, item.score_tenths, item.fixed_version, item.details_key)
 
 
-def _write(
-    db: Connection, told: dict[MatchKey, list[_Told]], generation: int, now_us: int
-) -> tuple[dict[MatchKey, int], list[Changed]]:
+def _write(db: Connection, told: dict[MatchKey, list[_Told]], generation: int, now_us: int) -> dict[MatchKey, int]:
     require_current(db, generation)
     keys = inventories.package_keys(db, list(told))
     for package in told:
@@ -134,16 +112,14 @@ def _write(
             inventories.insert_package(db, package)
     keys = inventories.package_keys(db, list(told))
     current = rows.of_packages(db, list(keys.values()))
-    changes: list[Changed] = []
     for package, items in told.items():
-        changes += _write_package(db, keys[package], items, current[keys[package]], generation, now_us)
-    return keys, changes
+        _write_package(db, keys[package], items, current[keys[package]], generation, now_us)
+    return keys
 
 
 def _write_package(
     db: Connection, key: int, told: Sequence[_Told], stored: Sequence[Verdict], generation: int, now_us: int
-) -> list[Changed]:
-    changes: list[Changed] = []
+) -> None:
     before = {item.name: item for item in stored}
     for item in told:
         last = before.pop(item.name, None)
@@ -152,15 +128,11 @@ def _write_package(
             continue
         if last is not None:
             rows.end(db, last.key, generation, now_us)
-        else:
-            changes.append(Changed(key, item.name, item.severity, begins=True))
         first_us = last.first_us if last is not None else now_us
         verdict = Verdict(0, item.name, item.severity, item.score_tenths, item.fixed_version, details_key, first_us)
         rows.begin(db, key, verdict, generation, now_us)
     for gone in before.values():
         rows.end(db, gone.key, generation, now_us)
-        changes.append(Changed(key, gone.name, gone.severity, begins=False))
-    return changes
 
 
 def require_current(db: Connection, generation: int) -> None:
