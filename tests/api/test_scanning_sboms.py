@@ -14,7 +14,7 @@ from tests.running import Server
 from tests.scanned_images import OLD_ROOT, debian, node, python, settled
 from tests.waiting import wait_until
 
-pytestmark = [ON_EVERY_PLACE, pytest.mark.usefixtures("vulnerabilities")]
+pytestmark = pytest.mark.usefixtures("vulnerabilities")
 CYCLONEDX, SPDX = "application/vnd.cyclonedx+json", "application/spdx+json"
 
 
@@ -72,6 +72,7 @@ def purls(document: Any) -> set[str]:
 HELD = {"pkg:deb/debian/zlib@1:1.2.13.dfsg-1", "pkg:npm/leftish@4.0.0", "pkg:pypi/vessel@2.0.0"}
 
 
+@ON_EVERY_PLACE
 @pytest.mark.parametrize(("kind", "media_type"), [("cyclonedx", CYCLONEDX), ("spdx", SPDX)])
 def test_an_sbom_is_attached_to_what_is_scanned_once(
     server: Server, ecr: Any, docker: RegistryClient, scanned: str, kind: str, media_type: str

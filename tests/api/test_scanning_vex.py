@@ -1,22 +1,28 @@
 """VEX: what an administrator's rules and attached documents suppress, what they never do, and that it is undone."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from openecr.app import composed
+from openecr.services.ecr.scanning import suppressing
+from openecr.services.ecr.scanning.vex_documents import VexDocuments
+from openecr.settings import Settings
 from tests.api.support import Image, make_image, push, push_manifest, upload
-from tests.places import ON_EVERY_PLACE
+from tests.places import ON_DATABASES, ON_EVERY_PLACE
 from tests.registry_client import OCI_INDEX, OCI_MANIFEST, RegistryClient, descriptor, digest_of
 from tests.running import Server
 from tests.scanned_images import OLD_ROOT, VulnerabilityData, debian, debian_record, enhanced, settled
 from tests.vex_makers import cyclonedx_vex, openvex, statement
 from tests.waiting import wait_until
 
-pytestmark = [ON_EVERY_PLACE, pytest.mark.usefixtures("vulnerabilities")]
+pytestmark = pytest.mark.usefixtures("vulnerabilities")
 OPENVEX, CYCLONEDX = "application/vnd.openvex+json", "application/vnd.cyclonedx+json"
 ZLIB, CRITICAL = "pkg:deb/debian/zlib", "CVE-2026-10001"
 
@@ -112,6 +118,7 @@ def gate(server: Server, image: str) -> int:
     return server.command("gate", image, check=False).returncode
 
 
+@ON_DATABASES
 def test_a_rule_suppresses_with_its_reason_and_its_removal_ends_that(
     server: Server, ecr: Any, docker: RegistryClient, followed: str, vex: Rules
 ) -> None:
@@ -206,7 +213,6 @@ def test_a_rule_is_for_its_repositories_alone(ecr: Any, docker: RegistryClient, 
         ),
     ],
 )
-@pytest.mark.places("sqlite")
 def test_what_a_statement_says_is_what_it_does(
     ecr: Any, docker: RegistryClient, followed: str, vex: Rules, document: str, status: str
 ) -> None:
@@ -248,6 +254,7 @@ def test_under_basic_scanning_the_finding_says_it(
     assert summary["findingSeverityCounts"] == answer["findingSeverityCounts"]
 
 
+@ON_EVERY_PLACE
 def test_what_is_attached_counts_only_where_a_rule_trusts_it(
     server: Server, ecr: Any, docker: RegistryClient, followed: str, vex: Rules
 ) -> None:
@@ -289,7 +296,6 @@ def test_a_rule_wins_over_what_is_attached(ecr: Any, docker: RegistryClient, fol
 
 
 @pytest.mark.parametrize("form", ["cyclonedx", "in-toto", "dsse", "without products"])
-@pytest.mark.places("sqlite")
 def test_what_may_be_attached(ecr: Any, docker: RegistryClient, followed: str, vex: Rules, form: str) -> None:
     vex.trust(followed)
     image = old_root(docker, followed)
@@ -317,7 +323,6 @@ def test_what_may_be_attached(ecr: Any, docker: RegistryClient, followed: str, v
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"predicateType": "https://slsa.dev/provenance/v1"}', "[" * 5000])
-@pytest.mark.places("sqlite")
 def test_what_is_attached_and_is_no_vex_does_nothing(
     ecr: Any, docker: RegistryClient, followed: str, vex: Rules, content: str
 ) -> None:
@@ -331,6 +336,7 @@ def test_what_is_attached_and_is_no_vex_does_nothing(
     assert findings(ecr, followed) == before
 
 
+@ON_DATABASES
 def test_what_new_data_finds_is_suppressed_at_once(
     server: Server, ecr: Any, docker: RegistryClient, followed: str, vex: Rules, vulnerabilities: VulnerabilityData
 ) -> None:
@@ -350,6 +356,7 @@ def test_what_new_data_finds_is_suppressed_at_once(
     vulnerabilities.publish()
 
 
+@ON_DATABASES
 def test_an_index_suppresses_what_all_its_members_do(
     ecr: Any, docker: RegistryClient, followed: str, vex: Rules
 ) -> None:
@@ -414,7 +421,6 @@ def test_a_repository_that_comes_back_follows_the_rules_of_its_name(
     assert findings(ecr, followed)[CRITICAL][0] == "SUPPRESSED"
 
 
-@pytest.mark.places("sqlite")
 def test_rules_are_listed_and_refused(server: Server, repository: str, vex: Rules, tmp_path: Path) -> None:
     vex.add(openvex(statement(CRITICAL, ZLIB)), "team/*")
     vex.trust("other/*")
@@ -436,3 +442,29 @@ def test_rules_are_listed_and_refused(server: Server, repository: str, vex: Rule
     gone = server.command("vex", "remove", "absent", check=False)
     assert gone.returncode == 1
     assert "there is no VEX rule absent" in gone.stderr
+
+
+def test_what_was_gathered_before_a_rule_came_is_not_written(
+    server: Server, ecr: Any, docker: RegistryClient, followed: str, vex: Rules
+) -> None:
+    image = old_root(docker, followed)
+    findings(ecr, followed)
+    ((key,),) = server.rows("SELECT id FROM image WHERE digest = :digest", digest=stored(image.digest))
+
+    async def race() -> None:
+        async with composed(Settings(data_dir=server.data_dir)) as deployment:
+            documents = VexDocuments(deployment)
+            gathered = await suppressing.gather(deployment, documents, key)
+            server.command("vex", "trust", f"{followed}-trust", "--repository", followed)
+            attach(docker, followed, image, openvex(statement(CRITICAL, ZLIB)))
+            with pytest.raises(suppressing.Outdated):
+                await deployment.database.write(partial(suppressing.settle, gathered=gathered))
+
+    vex.names.add(f"{followed}-trust")
+    asyncio.run(race())
+    vex.applied()
+    assert findings(ecr, followed)[CRITICAL][0] == "SUPPRESSED"
+
+
+def stored(digest: str) -> bytes:
+    return b"\x01" + bytes.fromhex(digest.partition(":")[2])

@@ -5,7 +5,7 @@ rule: who pushes an image may state whatever they like of it. Of several stateme
 decides (OpenVEX specification 0.2.0, "Updating statements").
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -204,12 +204,3 @@ def justification_of(decides: Statement) -> str:
     """A statement in one line: ``not_affected: vulnerable_code_not_present: the author's own words``."""
     parts = (decides.status.value, decides.justification, decides.detail)
     return _SEPARATOR.join(" ".join(part.split()) for part in parts if part)
-
-
-def told(justification: str) -> Mapping[str, str]:
-    """Status, justification and detail of what ``justification_of`` wrote."""
-    status, _, rest = justification.partition(_SEPARATOR)
-    reason, _, detail = rest.partition(_SEPARATOR)
-    if " " in reason:  # no format's word: the author gave none, and said why in his own
-        reason, detail = "", rest
-    return {"status": status, "justification": reason, "detail": detail}
