@@ -73,7 +73,7 @@ def trust(
 
 @app.command()
 def remove(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of a rule of the registry.")],
     account: options.Account = None,
     region: options.Region = None,
     data_dir: options.DataDir = None,
