@@ -5,6 +5,7 @@ scanners write and read back: ``arch``, ``distro``, ``epoch``, ``upstream``, ``r
 """
 
 from dataclasses import replace
+from functools import lru_cache
 
 from packageurl import PackageURL
 
@@ -118,6 +119,7 @@ def _upstream(package: Package) -> str:
     return package.source_name if package.source_name != package.name else ""
 
 
+@lru_cache(maxsize=1024)
 def parsed(text: str) -> PackageURL | None:
     """The URL that a text is; None if it is none, or longer than any is."""
     if len(text) > _MOST_CHARACTERS:

@@ -4,13 +4,19 @@ Source: the OpenVEX specification 0.2.0 (https://github.com/openvex/spec); Cyclo
 Who may state what is not decided here: a document that an image's author pushes is as readable as an administrator's.
 """
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from packageurl import PackageURL
 
 from openecr.scan.purl import covers
+
+_IMAGE_TYPES = ("oci", "docker")
+_MOST_ENTRIES = 1000
+_Key = tuple[str, str, str]
+"""A package URL without what it may leave open."""
 
 
 class Status(StrEnum):
@@ -95,13 +101,22 @@ def suppresses(statement: Statement, names: Set[str], package: PackageURL, image
 
 
 class Statements:
-    """All statements that count, together: of those on the same finding the latest decides."""
+    """All statements that count, together: of those on the same finding the latest decides.
+
+    Kept by vulnerability and package, the latest first, and only so many of each: a finding costs no more however many
+    an image's author wrote. What is left out is older, and a finding that nothing is said of is not suppressed.
+    """
 
     def __init__(self, statements: Iterable[Statement]) -> None:
-        self._by_name: dict[str, list[tuple[int, Statement]]] = {}
+        self._entries: dict[tuple[str, _Key | None], list[_Entry]] = {}
         for number, statement in enumerate(statements):
-            for name in statement.vulnerability:
-                self._by_name.setdefault(name, []).append((number, statement))
+            for product in statement.products:
+                entry = _Entry(statement.stated_us, number, statement, product)
+                for place in ((name, key) for name in statement.vulnerability for key in _keys(product)):
+                    self._entries.setdefault(place, []).append(entry)
+        for entries in self._entries.values():
+            entries.sort(key=_recency, reverse=True)
+            del entries[_MOST_ENTRIES:]
 
     def suppression(self, names: Set[str], package: PackageURL, image: VexImage) -> Suppression | None:
         """Why a finding is suppressed; None if it is not."""
@@ -110,13 +125,40 @@ class Statements:
 
     def deciding(self, names: Set[str], package: PackageURL, image: VexImage) -> Statement | None:
         """The statement that counts on a finding, whatever it says. Of the same instant, the one that came later."""
-        for _, statement in sorted(self._named(names), key=lambda each: (each[1].stated_us, each[0]), reverse=True):
-            if applies(statement, names, package, image):
-                return statement
-        return None
+        spellings = {name.upper() for name in names}
+        found = [
+            entry
+            for name in spellings
+            for key in (None, _key(package))
+            for entry in self._entries.get((name, key), ())
+            if _is_meant(entry.product, package, image)
+        ]
+        return max(found, key=_recency).statement if found else None
 
-    def _named(self, names: Set[str]) -> Iterator[tuple[int, Statement]]:
-        return iter({entry[0]: entry for name in names for entry in self._by_name.get(name.upper(), ())}.values())
+
+class _Entry(NamedTuple):
+    stated_us: int
+    number: int
+    statement: Statement
+    product: Product
+
+
+def _recency(entry: _Entry) -> tuple[int, int]:
+    return entry.stated_us, entry.number
+
+
+def _key(url: PackageURL) -> _Key:
+    return url.type, url.namespace or "", url.name
+
+
+def _keys(product: Product) -> set[_Key | None]:
+    """The packages that a product may be about; None for all of an image's."""
+    if product.packages is not None:
+        return {_key(url) for url in product.packages}
+    keys: set[_Key | None] = {_key(url) for url in product.urls if url.type not in _IMAGE_TYPES}
+    if product.digests or any(url.type in _IMAGE_TYPES for url in product.urls):
+        keys.add(None)
+    return keys
 
 
 def _is_meant(product: Product, package: PackageURL, image: VexImage) -> bool:
@@ -130,7 +172,7 @@ def _is_meant(product: Product, package: PackageURL, image: VexImage) -> bool:
 
 def _names_image(url: PackageURL, image: VexImage) -> bool:
     """Whether ``pkg:oci/name@digest?repository_url=…`` is this image; what it does not say, it says of all."""
-    if url.type not in ("oci", "docker"):
+    if url.type not in _IMAGE_TYPES:
         return False
     if url.version and url.version not in image.digests and url.version not in image.tags:
         return False

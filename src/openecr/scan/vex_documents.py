@@ -19,9 +19,9 @@ from openecr.scan.vex import Product, Statement, Status
 MEDIA_TYPES = frozenset({"application/vnd.openvex+json", "application/vnd.cyclonedx+json"})
 _MOST_BYTES = 8 << 20
 _MOST_STATEMENTS = 50_000
-_MOST_PARTS = 500_000
-_MOST_PARTS_OF_ONE = 5000
-"""Products, packages and aliases: each is compared with each finding that the statement may be about."""
+_MOST_PARTS = 100_000
+_MOST_PARTS_OF_ONE = 20_000
+"""Products and their packages, for each name of the vulnerability."""
 _MOST_CHARACTERS = 2000
 """Of what is kept of the author's words."""
 _CYCLONEDX_STATES = {
@@ -72,9 +72,9 @@ def vex_statements(content: bytes, attached_to: str = "") -> tuple[Statement, ..
 
 
 def _parts(statement: Statement) -> int:
-    """What a finding may have to be compared with."""
+    """How often it is kept: for each name of the vulnerability and each package or image."""
     products = sum(1 + len(product.urls) + len(product.packages or ()) for product in statement.products)
-    return products + len(statement.vulnerability)
+    return max(1, products) * len(statement.vulnerability)
 
 
 def _openvex(document: Mapping[str, Any], attached_to: str) -> Iterator[Statement]:

@@ -124,6 +124,17 @@ CONAN_1 = json.dumps(
         "version": "0.4",
     }
 )
+CONAN_OLD = json.dumps(
+    {
+        "graph_lock": {
+            "nodes": {
+                "a": {"pref": None, "requires": {"zlib/1.2.11@a/testing#abc": "b"}},
+                "b": {"pref": "zlib/1.2.11@a/testing#abc:def#0"},
+                "c": {"pref": "ours/1.0:def", "path": "conanfile.py"},
+            }
+        }
+    }
+)
 CONAN_2 = json.dumps(
     {
         "version": "0.5",
@@ -158,6 +169,7 @@ RENV = json.dumps(
             "readxl": {"Package": "readxl", "Version": "1.4.0", "Source": "Repository", "Repository": "CRAN"},
             "limma": {"Package": "limma", "Version": "3.50.0", "Source": "Bioconductor"},
             "ours": {"Package": "ours", "Version": "0.1.0", "Source": "GitHub"},
+            "old": {"Package": "old", "Version": "0.2.0", "Repository": "CRAN"},
         },
     }
 )
@@ -255,6 +267,7 @@ CONDA_META = json.dumps(
             CONAN_2,
             [("ConanCenter", "zlib", "1.2.13"), ("ConanCenter", "fmt", "9.0.0"), ("ConanCenter", "cmake", "3.25.3")],
         ),
+        (CONAN_LOCK, "conan.lock", CONAN_OLD, [("ConanCenter", "zlib", "1.2.11")]),
         (
             CONAN_INFO,
             CONAN_CACHED,
@@ -266,7 +279,12 @@ CONDA_META = json.dumps(
         (R_INSTALLED, "DESCRIPTION", DESCRIPTION + "biocViews: DataImport\n", [("Bioconductor", "readxl", "1.4.0")]),
         (R_INSTALLED, "usr/lib/R/library/stats/DESCRIPTION", DESCRIPTION + "Priority: base\n", []),
         (R_INSTALLED, "src/readxl/DESCRIPTION", DESCRIPTION.partition("Built:")[0], []),
-        (RENV_LOCK, "renv.lock", RENV, [("CRAN", "readxl", "1.4.0"), ("Bioconductor", "limma", "3.50.0")]),
+        (
+            RENV_LOCK,
+            "renv.lock",
+            RENV,
+            [("CRAN", "readxl", "1.4.0"), ("Bioconductor", "limma", "3.50.0"), ("CRAN", "old", "0.2.0")],
+        ),
         (STACK_LOCK, "stack.yaml.lock", STACK, [("Hackage", "aeson", "1.5.6.0")]),
         (
             CABAL_FREEZE,
@@ -348,3 +366,17 @@ def test_every_cataloger_has_a_name_of_its_own_and_a_test_by_which_files_are_wan
     for each in CATALOGERS:
         assert each.paths or each.names or each.suffixes or each.directories or each.folders or each.magic, each.name
         assert all(suffix == suffix.lower() for suffix in each.suffixes)
+
+
+@pytest.mark.parametrize(
+    "name", ["cabal-freeze", "conan-info", "go-mod", "go-sum", "go-vendored", "mix-lock", "rebar-lock"]
+)
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b" " * (9 << 20), "larger than"), (b"\n" * 600_000, "lines")], ids=["large", "lines"]
+)
+def test_texts_that_no_tool_writes_are_refused_before_they_are_taken_apart(
+    name: str, content: bytes, reason: str
+) -> None:
+    (cataloger,) = (each for each in CATALOGERS if each.name == name)
+    with pytest.raises(ValueError, match=reason):
+        read(cataloger, "x", content)

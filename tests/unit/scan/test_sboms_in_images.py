@@ -84,6 +84,19 @@ def test_other_documents_testify_to_nothing(content: str) -> None:
     assert read(SBOMS, "a.spdx", content) == ()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"bomFormat": "CycloneDX", "components": [' + "{}," * 100_001 + "{}]}",
+        '{"bomFormat": "CycloneDX", "components": [{"components": [' + "{}," * 100_001 + "{}]}]}",
+        '{"spdxVersion": "SPDX-2.3", "packages": [' + "{}," * 100_001 + "{}]}",
+    ],
+)
+def test_documents_of_too_many_components_are_refused(content: str) -> None:
+    with pytest.raises(ValueError, match="more than 100000"):
+        read(SBOMS, "bom.json", content)
+
+
 def test_components_in_components_without_end_are_refused() -> None:
     with pytest.raises(ValueError):
         read(SBOMS, "bom.json", '{"bomFormat": "CycloneDX", "components": [' + '{"components": [' * 50_000)

@@ -200,6 +200,14 @@ def test_a_later_statement_about_another_package_decides_nothing_here() -> None:
     assert decided(openvex(stated(), other)) is not None
 
 
+def test_of_more_statements_on_a_package_than_are_kept_the_latest_are() -> None:
+    old = [
+        stated("affected", products=["pkg:oci/other"], timestamp=f"2023-01-01T00:00:{n % 60:02}Z") for n in range(2000)
+    ]
+    assert decided(openvex(*old, stated())) is not None
+    assert decided(openvex(stated(), *old)) is not None
+
+
 def test_one_statement_alone() -> None:
     (statement,) = vex_statements(openvex(stated()))
     assert suppresses(statement, NAMES, OPENSSL, IMAGE) is not None
@@ -305,10 +313,10 @@ MANY = [f"pkg:deb/a/p{number}" for number in range(100)]
         (b" " * (9 << 20), "larger than"),
         (b'{"@context": "openvex", "statements": [' + b"1," * 1_500_000 + b"1]}", "too many values"),
         (openvex(*[SMALL] * 60_000), "more statements"),
-        (openvex(stated(products=["pkg:oci/app"] * 6000)), "more statements"),
-        (openvex(stated(products=["pkg:oci/app"] * 100, subcomponents=MANY)), "more statements"),
+        (openvex(stated(products=["pkg:oci/app"] * 12_000)), "more statements"),
+        (openvex(stated(products=["pkg:oci/app"] * 200, subcomponents=MANY)), "more statements"),
         (
-            openvex(stated(vulnerability={"name": "a", "aliases": [f"CVE-2024-{n}" for n in range(6000)]})),
+            openvex(stated(vulnerability={"name": "a", "aliases": [f"CVE-2024-{n}" for n in range(8000)]})),
             "more statements",
         ),
     ],

@@ -6,6 +6,7 @@ Source: Conan's documentation, "Lockfiles" of Conan 1 and 2, "conaninfo.txt" of 
 import re
 
 from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.catalogers.plain_text import plain_text
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import items, json_document, mapping, text
 from openecr.scan.packages import FileFacts, Package
@@ -23,10 +24,13 @@ def _package(reference: str, kind: str, declared: bool, development: bool = Fals
 
 
 def _read_lock(file: WantedFile) -> FileFacts:
-    """Version 1: the graph's nodes, but for those with a ``path``, the consumer's own; version 0.5: lists."""
+    """Until version 0.4 the nodes of the graph (``ref``, earlier ``pref``); since 0.5 lists.
+
+    A node with a ``path`` is the consumer's own.
+    """
     document = mapping(json_document(file.text()))
     found = [
-        _package(text(node.get("ref")), "conan-lock", declared=True)
+        _package(text(node.get("ref") or node.get("pref")), "conan-lock", declared=True)
         for node in map(mapping, mapping(mapping(document.get("graph_lock")).get("nodes")).values())
         if "path" not in node
     ]
@@ -47,7 +51,7 @@ def _read_info(file: WantedFile) -> FileFacts:
     if cached := _CACHED.search(f"/{file.path}"):
         found.append(_package(f"{cached['name']}/{cached['version']}", "conan-info", declared=False))
     section = ""
-    for row in file.text().decode("utf-8", "replace").splitlines():
+    for row in plain_text(file).splitlines():
         line = row.strip()
         if line.startswith("["):
             section = line

@@ -2,28 +2,22 @@
 
 from openecr.scan.catalogers import Cataloger, WantedFile
 from openecr.scan.catalogers.erlang_terms import Term, terms
+from openecr.scan.catalogers.plain_text import plain_text
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.packages import FileFacts, Package
 
-_MOST_BYTES = 8 << 20
 _PUBLIC = "hexpm"
 """The public repository, by its name in mix.lock; those of organisations are ``hexpm:NAME``."""
 # fmt: off
 _OTP = frozenset((
-    "asn1", "common_test", "compiler", "crypto", "debugger", "dialyzer", "diameter", "edoc", "eldap", "erl_docgen",
-    "erl_interface", "erts", "et", "eunit", "ftp", "inets", "jinterface", "kernel", "megaco", "mnesia", "observer",
-    "odbc", "os_mon", "parsetools", "public_key", "reltool", "runtime_tools", "sasl", "snmp", "ssh", "ssl",
-    "stdlib", "syntax_tools", "tftp", "tools", "wx", "xmerl",
+    "asn1", "common_test", "compiler", "crypto", "debugger", "dialyzer", "diameter", "edoc", "eex", "eldap",
+    "elixir", "erl_docgen", "erl_interface", "erts", "et", "eunit", "ex_unit", "ftp", "iex", "inets", "jinterface",
+    "kernel", "logger", "megaco", "mix", "mnesia", "observer", "odbc", "os_mon", "parsetools", "public_key",
+    "reltool", "runtime_tools", "sasl", "snmp", "ssh", "ssl", "stdlib", "syntax_tools", "tftp", "tools", "wx",
+    "xmerl",
 ))
 # fmt: on
-"""Applications of Erlang/OTP itself, which are versioned with it and are none of Hex's."""
-
-
-def _text(file: WantedFile) -> str:
-    content = file.text()
-    if len(content) > _MOST_BYTES:
-        raise ValueError(f"larger than {_MOST_BYTES} bytes")
-    return content.decode("utf-8", "replace")
+"""Applications of Erlang/OTP itself and of Elixir, which are versioned with them and are none of Hex's."""
 
 
 def _read_application(file: WantedFile) -> FileFacts:
@@ -33,7 +27,7 @@ def _read_application(file: WantedFile) -> FileFacts:
     """
     if not f"/{file.path}".rpartition("/")[0].endswith("/ebin"):
         return FileFacts()
-    for term in terms(_text(file)):
+    for term in terms(plain_text(file)):
         match term:
             case ["application", str(name), [*properties]]:
                 for each in properties:
@@ -47,7 +41,7 @@ def _read_application(file: WantedFile) -> FileFacts:
 def _read_mix(file: WantedFile) -> FileFacts:
     """``"key": {:hex, :name, "version", …}``: the package's name is the second atom; those from git are left out."""
     found: list[Package] = []
-    for term in terms(_text(file)):
+    for term in terms(plain_text(file)):
         for entry in term if isinstance(term, list) else []:
             match entry:
                 case ["hex", str(name), str(version), *rest] if version and (len(rest) < 4 or rest[3] == _PUBLIC):
@@ -58,7 +52,7 @@ def _read_mix(file: WantedFile) -> FileFacts:
 def _read_rebar(file: WantedFile) -> FileFacts:
     """``{<<"key">>, {pkg, <<"name">>, <<"version">>}, level}``, behind the format's version since version 1.1.0."""
     found: list[Package] = []
-    for term in terms(_text(file)):
+    for term in terms(plain_text(file)):
         for entry in _entries(term):
             match entry:
                 case [_, ["pkg", [str(name)], [str(version)], *_], *_] if version:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.catalogers.plain_text import plain_text
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.packages import FileFacts, Package
 
@@ -14,19 +15,11 @@ DIRECT_ONLY = "go-mod-direct"
 """Kind of a go.mod that names only what the module itself imports."""
 SUMS = "go-sum"
 """Kind of a go.sum, which names more than is built: it counts only beside a go.mod that names less."""
-_MOST_LINES = 500_000
 _GO_DIRECTIVE = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 _TOOLCHAINS_OWN = ("std", "cmd")
 """Modules of Go's own tree: what these vendor is the standard library's, and told with its advisories."""
 _NOT_BUILT = ("pkg/mod/", "testdata/")
 """Go's cache holds the go.mod of every version that was weighed; its tool passes over testdata."""
-
-
-def _lines(file: WantedFile) -> list[str]:
-    lines = file.text().decode("utf-8-sig", "replace").split("\n")
-    if len(lines) > _MOST_LINES:
-        raise ValueError(f"holds more than {_MOST_LINES} lines")
-    return lines
 
 
 def _is_built(path: str) -> bool:
@@ -49,7 +42,7 @@ def _read_mod(file: WantedFile) -> FileFacts:
     module, release = "", (0, 0)
     if not _is_built(file.path):
         return FileFacts()
-    for words in _directives(_lines(file)):
+    for words in _directives(plain_text(file).split("\n")):
         match words:
             case ["module", name, *_]:
                 module = name
@@ -94,7 +87,7 @@ def _read_sum(file: WantedFile) -> FileFacts:
     modules: dict[str, str] = {}
     if not _is_built(file.path):
         return FileFacts()
-    for line in _lines(file):
+    for line in plain_text(file).split("\n"):
         match line.split():
             case [name, version, hashed] if hashed.startswith("h1:") and not version.endswith("/go.mod"):
                 modules[name] = version
@@ -109,7 +102,7 @@ def _read_vendored(file: WantedFile) -> FileFacts:
     ):
         return FileFacts()
     pending: tuple[str, str] | None = None
-    for line in _lines(file):
+    for line in plain_text(file).split("\n"):
         if line.startswith("# "):
             match line[2:].split():
                 case [_, _, "=>", new, version] | [_, "=>", new, version]:

@@ -6,6 +6,7 @@ Source: The Haskell Tool Stack's documentation, "Lock files"; Cabal's User Guide
 import re
 
 from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.catalogers.plain_text import plain_text
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import items, mapping, text, yaml_document
 from openecr.scan.packages import FileFacts, Package
@@ -28,12 +29,12 @@ def _read_stack(file: WantedFile) -> FileFacts:
 
 def _read_freeze(file: WantedFile) -> FileFacts:
     """``constraints:`` with ``any.name ==1.2`` between commas; flags (``name +flag``) are passed over."""
-    content = re.sub(r"(?m)^\s*--.*$", "", file.text().decode("utf-8", "replace"))
     found = []
-    for part in content.replace(",", "\n").split("\n"):
-        constraint = part.strip().removeprefix("constraints:").strip()
-        if len(constraint) < 512 and (match := _FROZEN.fullmatch(constraint)):
-            found.append(_package(match, "cabal-freeze"))
+    for line in plain_text(file).split("\n"):
+        for part in () if line.lstrip().startswith("--") else line.split(","):
+            constraint = part.strip().removeprefix("constraints:").strip()
+            if len(constraint) < 512 and (match := _FROZEN.fullmatch(constraint)):
+                found.append(_package(match, "cabal-freeze"))
     return testimony(found, file.limits)
 
 

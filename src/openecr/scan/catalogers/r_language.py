@@ -4,6 +4,7 @@ Source: "Writing R Extensions", The DESCRIPTION file; renv's documentation, "Loc
 """
 
 from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.catalogers.plain_text import plain_text
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import json_document, mapping, text
 from openecr.scan.packages import FileFacts, Package
@@ -16,7 +17,7 @@ def _read_description(file: WantedFile) -> FileFacts:
     """A package that was installed: ``R CMD INSTALL`` adds ``Built``. R's own (``Priority: base``) are R's version."""
     if file.size_bytes > _MOST_BYTES:
         return FileFacts()
-    fields = _fields(file.text().decode("utf-8", "replace"))
+    fields = _fields(plain_text(file))
     name, version = fields.get("Package", ""), fields.get("Version", "")
     if "Built" not in fields or fields.get("Priority") == "base":
         return FileFacts()
@@ -39,7 +40,7 @@ def _read_lock(file: WantedFile) -> FileFacts:
     found = []
     for key, row in mapping(mapping(json_document(file.text())).get("Packages")).items():
         package = mapping(row)
-        ecosystem = _ECOSYSTEMS.get(text(package.get("Source")))
+        ecosystem = _ECOSYSTEMS.get(text(package.get("Source") or package.get("Repository")))
         name, version = text(package.get("Package")) or key, text(package.get("Version"))
         if ecosystem is not None:
             found.append(Package(ecosystem, name, version, "renv-lock", declared=True))

@@ -43,13 +43,17 @@ def _read(file: WantedFile) -> FileFacts:
 
 def _urls(document: Mapping[str, Any]) -> Iterator[str]:
     if document.get("bomFormat") == "CycloneDX":
-        pending = items(document.get("components"))[:_MOST_COMPONENTS]
-        while pending:
-            component = mapping(pending.pop())
+        pending = [*items(document.get("components"))]
+        # Components in components: breadth first, in the document's order.
+        for component in map(mapping, pending):
             yield text(component.get("purl"))
             pending.extend(items(component.get("components")))
+            if len(pending) > _MOST_COMPONENTS:
+                raise ValueError(f"holds more than {_MOST_COMPONENTS} components")
     elif text(document.get("spdxVersion")).startswith("SPDX-2"):
-        for package in map(mapping, items(document.get("packages"))[:_MOST_COMPONENTS]):
+        if len(items(document.get("packages"))) > _MOST_COMPONENTS:
+            raise ValueError(f"holds more than {_MOST_COMPONENTS} packages")
+        for package in map(mapping, items(document.get("packages"))):
             for reference in map(mapping, items(package.get("externalRefs"))):
                 if reference.get("referenceType") == "purl":
                     yield text(reference.get("referenceLocator"))
