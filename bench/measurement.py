@@ -36,6 +36,7 @@ class Scale:
     shared_pushes: int = 1000
     scanned_images: int = 10_000
     shared_base_bytes: int = 100_000_000
+    advisory_records: int = 200_000
 
     def with_rounds(self, rounds: int) -> "Scale":
         """The same with another number of turns."""
@@ -57,6 +58,7 @@ QUICK = Scale(
     shared_pushes=60,
     scanned_images=500,
     shared_base_bytes=1_000_000,
+    advisory_records=20_000,
 )
 
 

@@ -2,7 +2,7 @@
 
 import io
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.limits import LIMITS, Limits
 from openecr.scan.packages import Package
 

@@ -6,6 +6,7 @@ from bench.measurements.blob_push import BlobPush
 from bench.measurements.collection import Collection
 from bench.measurements.collection_load import CollectionLoad
 from bench.measurements.encryption import Encryption
+from bench.measurements.indexing import Indexing
 from bench.measurements.large_layer import LargeLayer
 from bench.measurements.lifecycle import Lifecycle
 from bench.measurements.manifest_get import ManifestGet
@@ -18,6 +19,7 @@ from bench.measurements.shared_database import SharedDatabase
 from bench.measurements.small_images import SmallImages
 from bench.measurements.storm import Storm
 from bench.measurements.tags_list import TagsList
+from bench.measurements.vulnerability_database import VulnerabilityDatabase
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     ManifestGet(),
@@ -29,7 +31,9 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Storm(),
     Memory(),
     PolicyDecisions(),
+    Indexing(),
     Lifecycle(),
+    VulnerabilityDatabase(),
     LargeLayer(),
     SharedDatabase(),
     ManyImages(),

@@ -46,7 +46,7 @@ class Source:
             self._send(handler, 304, b"", {})
         else:
             start = re.fullmatch("bytes=([0-9]+)-", asked.get("range", ""))
-            if start and asked.get("if-range") == self.etag:
+            if start and asked.get("if-range", self.etag) == self.etag:
                 body = self.content[int(start[1]) :]
                 extent = f"bytes {start[1]}-{len(self.content) - 1}/{len(self.content)}"
                 self._send(handler, 206, body, {"Content-Range": extent})

@@ -146,6 +146,10 @@ def _welcome(settings: Settings, prepared: Prepared, base_url: str) -> str:
         lines.append(f"  the rules' clock is {shift} ahead")
     if settings.encryption == "storage":
         lines.append("  layers are not encrypted by openecr (encryption: storage), except under KMS keys")
+    if not prepared.has_vulnerability_data:
+        folder = shlex.quote(str(settings.data_dir))
+        lines.append("  no vulnerability data, so that every scan fails; several hundred MB, and it is here:")
+        lines.append(f"    openecr vulndb update --data-dir {folder}")
     lines += ["To use it in a shell:", f'  eval "$({command})"']
     return "\n".join(lines)
 

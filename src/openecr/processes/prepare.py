@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from openecr import data_dir
 from openecr.access import aws_managed
 from openecr.access.credentials import USER_ID, AccessKey, fresh_version, new_access_key, unique_id
-from openecr.db import accounts, deployment, identities
+from openecr.db import accounts, deployment, identities, vulnerability_data
 from openecr.db.connection import Connection
 from openecr.db.engines import migrate_database, open_database
 from openecr.keyring import Keyring, create_missing_keys, load_root_keys, open_keyring, opening_root
@@ -31,6 +31,8 @@ class Prepared:
     lock: ServeLock
     is_new: bool
     clock_offset_us: int
+    has_vulnerability_data: bool
+    """Whether anything can be scanned."""
 
 
 async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepared:
@@ -77,9 +79,10 @@ async def prepare(settings: Settings, environment: Mapping[str, str]) -> Prepare
             return is_new, shift_us
 
         is_new, shift_us = await database.write(fill)
+        data = await database.read(vulnerability_data.current)
     finally:
         await database.close()
-    return Prepared(lock, is_new, shift_us)
+    return Prepared(lock, is_new, shift_us, data is not None)
 
 
 def create_account(db: Connection, keyring: Keyring, account_id: str, now_us: int) -> AccessKey:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from openecr.scan.catalogers import Cataloger
+from openecr.scan.cataloger import Cataloger
 
 _MAGIC_BYTES = 8
 _TAIL_CHARACTERS = 3
@@ -30,6 +30,7 @@ class Dispatch:
         self._suffixes: dict[str, list[tuple[str, _Numbers]]] = {}
         for suffix, numbers in suffixes.items():
             self._suffixes.setdefault(suffix[-self._tail :], []).append((suffix, numbers))
+        self._ends = {tail: tuple(suffix for suffix, _ in tailed) for tail, tailed in self._suffixes.items()}
         self._beginnings = frozenset(magic[:1] for magic in self._magic)
         self.magic_bytes = max([_MAGIC_BYTES, *map(len, self._magic)])
         """How much of a file's beginning is to be tested."""
@@ -39,14 +40,15 @@ class Dispatch:
         directory, _, name = path.rpartition("/")
         named, placed, whole = self._names.get(name), self._directories.get(directory), self._paths.get(path)
         in_folder = self._folders.get(directory.rpartition("/")[2])
-        tailed = self._suffixes.get(path[-self._tail :].lower())
+        tail = path[-self._tail :].lower()
+        lower = "/" + path.lower() if tail in self._ends else ""
+        tailed = self._suffixes[tail] if lower and lower.endswith(self._ends[tail]) else None
         if named is None and placed is None and whole is None and in_folder is None and tailed is None:
             return ()
         found = {*(whole or ()), *(named or ()), *(in_folder or ())}
         for end, numbers in placed or ():
             if name.endswith(end):
                 found.update(numbers)
-        lower = "/" + path.lower()
         for suffix, numbers in tailed or ():
             if lower.endswith(suffix):
                 found.update(numbers)

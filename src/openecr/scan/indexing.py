@@ -159,6 +159,7 @@ async def _send(pipe: asyncio.StreamWriter, chunks: AsyncIterable[bytes]) -> Non
                     await pipe.drain()
                 except _CLOSED:
                     return
+                await asyncio.sleep(0)  # neither need wait: the answer is to be seen meanwhile, and the deadline
     _end_layer(pipe)
 
 

@@ -73,10 +73,10 @@ def main(arguments: list[str]) -> int:
         while (layer := _Layer(inbox)).begins:
             _allow_processor_seconds(limits.layer_seconds)
             kind, answer = _index(layer, limits)
-            for _ in layer.parts():
-                pass
             for piece in (FRAME.pack(kind, len(answer)), answer):
                 _write(outbox, piece)
+            for _ in layer.parts():
+                pass  # sent before the answer was seen
     return 0
 
 

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import orjson
 import zstandard
 
-from openecr.scan.catalogers import CATALOGERS, Cataloger
+from openecr.scan.cataloger import Cataloger
+from openecr.scan.catalogers import CATALOGERS
 from openecr.scan.packages import Distribution, FileFacts, LayerInventory, Package, Unread
 
 _FORMAT = b"openecr-layer-1\n"

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from openecr.scan.archive import Archive, Entry, Kind
-from openecr.scan.catalogers import CATALOGERS, Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
+from openecr.scan.catalogers import CATALOGERS
 from openecr.scan.decompression import decompressed
 from openecr.scan.dispatch import Dispatch
 from openecr.scan.facts import bounded
@@ -130,12 +131,14 @@ class _Reading:
                 try:
                     content.seek(0)
                     facts = cataloger.read(WantedFile(entry.path, entry.size_bytes, content, self._limits))
+                    for inner in facts.unread:
+                        self._warn(entry.path, f"{cataloger.name}: {inner.path or 'in it'}: {inner.reason}")
                     facts, left_out = bounded(facts)
                     found.append(facts)
                     if left_out:
                         self._warn(entry.path, f"{cataloger.name}: {left_out}")
                 except Exception as error:  # noqa: BLE001 - parsers of hostile bytes raise whatever there is
-                    self._warn(entry.path, f"{cataloger.name}: {error or type(error).__name__}")
+                    self._warn(entry.path, f"{cataloger.name}: {_told(error)}")
         facts = _joined(found)
         self._packages += len(facts.packages)
         if self._packages > self._limits.packages:
@@ -181,6 +184,13 @@ class _Reading:
             self._warnings.append(Unread(path, reason[:500]))
         else:
             self._warnings_left_out += 1
+
+
+def _told(error: Exception) -> str:
+    """An error in words; a parser's own are sentences, others say little without their names."""
+    if isinstance(error, ValueError) and str(error):
+        return str(error)
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def _joined(found: Sequence[FileFacts]) -> FileFacts:

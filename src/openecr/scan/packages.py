@@ -57,7 +57,7 @@ class FileFacts:
     """Files that the distribution's package manager put there: what they testify to is the distribution's to judge."""
     distribution: Distribution | None = None
     unread: "tuple[Unread, ...]" = ()
-    """What inside of it could not be read, such as a broken jar in a jar."""
+    """What inside of it could not be read, by its path in there, such as a broken jar in a jar."""
 
 
 @dataclass(frozen=True, slots=True)

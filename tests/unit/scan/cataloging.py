@@ -1,8 +1,12 @@
 """A file as the engine hands it to a cataloger, and what the cataloger says of it."""
 
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 
-from openecr.scan.catalogers import CATALOGERS, Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
+from openecr.scan.catalogers import CATALOGERS
 from openecr.scan.limits import LIMITS, Limits
 from openecr.scan.packages import FileFacts
 
@@ -30,3 +34,14 @@ def wanting(path: str) -> set[str]:
         for cataloger in CATALOGERS
         if path in cataloger.paths or name in cataloger.names or path.lower().endswith(cataloger.suffixes)
     }
+
+
+@contextmanager
+def within(most_bytes: int) -> Iterator[None]:
+    """What is done in here takes no more memory than that at any moment."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < most_bytes
+    finally:
+        tracemalloc.stop()

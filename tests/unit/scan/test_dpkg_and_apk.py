@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 from tests.unit.scan.archives import files
 
-from openecr.scan.catalogers import WantedFile
+from openecr.scan.cataloger import WantedFile
 from openecr.scan.catalogers.apk import CATALOGERS as APK
 from openecr.scan.catalogers.dpkg import CATALOGERS as DPKG
 from openecr.scan.layers import index_layer

@@ -1,11 +1,10 @@
 """Java: archives by their properties, manifests and names, in each other too; and what build files ask for."""
 
 import json
-import tracemalloc
 from dataclasses import replace
 
 import pytest
-from tests.unit.scan.cataloging import facts, found, wanting
+from tests.unit.scan.cataloging import facts, found, wanting, within
 from tests.unit.scan.zip_archives import Content, archive, ended, entry
 
 from openecr.scan.catalogers.java_archives import JAVA_ARCHIVES, main_section
@@ -77,6 +76,8 @@ class TestIdentity:
             ("lib/own-1.0.jar", ["Bundle-SymbolicName: org.example.own;singleton:=true"], "org.example:own 1.0"),
             ("lib/own-1.0.jar", ["Bundle-SymbolicName: org.example.other"], "own 1.0"),
             ("lib/own-web-1.0.jar", ["Automatic-Module-Name: org.example.own_web"], "org.example:own-web 1.0"),
+            ("lib/own-web-1.0.jar", ["Automatic-Module-Name: org.own.web"], "org.own:own-web 1.0"),
+            ("lib/own-web-1.0.jar", ["Automatic-Module-Name: own.web"], "own-web 1.0"),
             (
                 "lib/log4j.jar",
                 ["Implementation-Title: log4j", "Implementation-Version: 1.2.17"],
@@ -175,9 +176,7 @@ class TestArchivesInArchives:
         war = archive({"WEB-INF/lib/a-1.jar": b"broken", "WEB-INF/lib/log4j-core-2.14.1.jar": LOG4J})
         read = facts(JAVA_ARCHIVES, "srv/app.war", war)
         assert [package.version for package in read.packages] == ["2.14.1"]
-        assert [(one.path, one.reason) for one in read.unread] == [
-            ("srv/app.war!/WEB-INF/lib/a-1.jar", "is no zip archive")
-        ]
+        assert [(one.path, one.reason) for one in read.unread] == [("WEB-INF/lib/a-1.jar", "is no zip archive")]
 
     def test_an_encrypted_one_is_told_of(self) -> None:
         local, line = entry(b"lib/a-1.jar", archive(LOG4J), flags=1)
@@ -214,12 +213,8 @@ class TestArchivesInArchives:
 
     def test_a_large_one_is_not_held_in_memory(self) -> None:
         raw = archive({"lib/a-1.0.jar": archive({"big": bytes(1 << 26)}, compression=0)})
-        tracemalloc.start()
-        try:
+        with within(24 << 20):
             assert found(JAVA_ARCHIVES, "srv/app.war", raw) == ["a 1.0"]
-            assert tracemalloc.get_traced_memory()[1] < 24 << 20
-        finally:
-            tracemalloc.stop()
 
     def test_what_is_no_archive_is_a_warning_of_its_own(self) -> None:
         with pytest.raises(ZipRefused):
@@ -270,11 +265,12 @@ class TestDeclared:
     def test_properties_that_grow_are_bounded(self) -> None:
         grown = "".join(f"<p{number}>{f'${{p{number + 1}}}' * 40}</p{number}>" for number in range(30))
         pom = (
-            f"<project><properties>{grown}<big>{'x' * 1_000_000}</big></properties><dependencies><dependency>"
-            f"<groupId>a</groupId><artifactId>b</artifactId><version>{'${p0}' * 50}{'${big}' * 50}</version>"
+            f"<project><properties>{grown}<big>{'x' * 2_000_000}</big></properties><dependencies><dependency>"
+            f"<groupId>a</groupId><artifactId>b</artifactId><version>{'${p0}' * 10}{'${big}' * 40}</version>"
             "</dependency></dependencies></project>"
         )
-        assert found(MAVEN_POM, "pom.xml", pom) == []
+        with within(32 << 20):
+            assert found(MAVEN_POM, "pom.xml", pom) == []
 
     @pytest.mark.parametrize(
         "content", ["<a/>", "<project/>", "<project><dependencies><dependency/></dependencies></project>"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.unit.scan.cataloging import facts, found
 
-from openecr.scan.catalogers import Cataloger
+from openecr.scan.cataloger import Cataloger
 from openecr.scan.catalogers.node_installed import NODE_INSTALLED
 from openecr.scan.catalogers.node_locks import BUN_LOCK, DENO_LOCK, NPM_LOCK, PNPM_LOCK
 from openecr.scan.catalogers.yarn_locks import YARN_LOCK

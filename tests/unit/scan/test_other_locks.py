@@ -5,7 +5,8 @@ import json
 import pytest
 from tests.scanned_files import read
 
-from openecr.scan.catalogers import CATALOGERS, Cataloger
+from openecr.scan.cataloger import Cataloger
+from openecr.scan.catalogers import CATALOGERS
 from openecr.scan.catalogers.conan import CONAN_INFO, CONAN_LOCK
 from openecr.scan.catalogers.conda import CONDA
 from openecr.scan.catalogers.haskell import CABAL_FREEZE, STACK_LOCK

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 from tests.unit.scan.cataloging import facts, found, wanting
 
-from openecr.scan.catalogers import Cataloger
+from openecr.scan.cataloger import Cataloger
 from openecr.scan.catalogers.python_installed import PYTHON_EGG, PYTHON_INSTALLED
 from openecr.scan.catalogers.python_locks import PDM_LOCK, PIPFILE_LOCK, POETRY_LOCK, PYLOCK, UV_LOCK
 from openecr.scan.catalogers.python_requirements import PIP_REQUIREMENTS

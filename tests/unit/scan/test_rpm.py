@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests.unit.scan.rpm_databases import bdb, header, ndb, package, sqlite
 
-from openecr.scan.catalogers import CATALOGERS, WantedFile
+from openecr.scan.cataloger import WantedFile
+from openecr.scan.catalogers import CATALOGERS
 from openecr.scan.limits import LIMITS
 from openecr.scan.packages import FileFacts, Package
 

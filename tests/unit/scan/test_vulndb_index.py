@@ -179,7 +179,10 @@ def test_many_packages_are_compared_in_steps(tmp_path: Path, monkeypatch: pytest
     assert list(differences(old, new)) == [("PyPI", "p0"), ("PyPI", "p3")]
 
 
-def test_the_same_records_make_the_same_rows_in_whatever_order_they_come(tmp_path: Path) -> None:
+def test_the_same_records_make_the_same_rows_in_whatever_order_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openecr.scan.vulndb.staging._RUN_ROWS", 7)
     records = [record(f"GHSA-{number}", f"p{number % 7}") for number in range(100)]
     old = opened(tmp_path / "old", *records)
     new = opened(tmp_path / "new", *reversed(records))

@@ -1,6 +1,6 @@
 """Alpine's package database (apk-tools, apk-package(5) and the installed database's fields)."""
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.packages import FileFacts, Package
 
 

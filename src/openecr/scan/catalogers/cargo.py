@@ -2,7 +2,7 @@
 
 import zlib
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import items, json_document, mapping, text, toml_document
 from openecr.scan.executables import EXECUTABLE_MAGICS, SourceFile, read_executable
@@ -55,3 +55,5 @@ def _read_lock(file: WantedFile) -> FileFacts:
 
 CARGO_AUDITABLE = Cataloger("cargo-auditable", 1, _read_program, magic=EXECUTABLE_MAGICS)
 CARGO_LOCK = Cataloger("cargo-lock", 1, _read_lock, names=("Cargo.lock",))
+
+CATALOGERS = (CARGO_AUDITABLE, CARGO_LOCK)

@@ -5,7 +5,7 @@ Source: Conan's documentation, "Lockfiles" of Conan 1 and 2, "conaninfo.txt" of 
 
 import re
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.plain_text import plain_text
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import items, json_document, mapping, text
@@ -62,3 +62,5 @@ def _read_info(file: WantedFile) -> FileFacts:
 
 CONAN_LOCK = Cataloger("conan-lock", 1, _read_lock, names=("conan.lock",))
 CONAN_INFO = Cataloger("conan-info", 1, _read_info, names=("conaninfo.txt",))
+
+CATALOGERS = (CONAN_LOCK, CONAN_INFO)

@@ -4,7 +4,7 @@ Source: conda's documentation, "The conda-meta directory". No ecosystem of OSV i
 their ``dist-info`` besides.
 """
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import json_document, mapping, text
 from openecr.scan.packages import FileFacts, Package
@@ -20,3 +20,5 @@ def _read(file: WantedFile) -> FileFacts:
 
 
 CONDA = Cataloger("conda", 1, _read, folders=("conda-meta",))
+
+CATALOGERS = (CONDA,)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import json_document, local_name, mapping, text, xml_root
 from openecr.scan.packages import FileFacts, Package
@@ -65,3 +65,5 @@ def _framework(path: str, target: str) -> Iterator[Package]:
 
 DOTNET_DEPENDENCIES = Cataloger("dotnet-deps", 1, read_dependencies, suffixes=(".deps.json",))
 NUSPEC = Cataloger("nuspec", 1, read_nuspec, suffixes=(".nuspec",))
+
+CATALOGERS = (DOTNET_DEPENDENCIES, NUSPEC)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import json_document, local_name, mapping, text, xml_root
 from openecr.scan.packages import FileFacts, Package
@@ -125,3 +125,5 @@ NUGET_ASSETS = Cataloger("nuget-assets", 1, read_assets, names=("project.assets.
 NUGET_CONFIG = Cataloger("nuget-config", 1, read_packages_config, names=("packages.config",))
 NUGET_CENTRAL = Cataloger("nuget-central", 1, read_central_versions, names=("Directory.Packages.props",))
 PAKET_LOCK = Cataloger("paket-lock", 1, read_paket_lock, names=("paket.lock",))
+
+CATALOGERS = (NUGET_ASSETS, NUGET_CENTRAL, NUGET_CONFIG, NUGET_LOCK, PAKET_LOCK)

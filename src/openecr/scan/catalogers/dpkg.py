@@ -6,7 +6,7 @@ dpkg(1), deb-control(5); distroless keeps one stanza a file and no ``Status`` fi
 import re
 from collections.abc import Iterator
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.packages import FileFacts, Package
 
 _STATUS = ("var/lib/dpkg/status", "usr/lib/opkg/status", "var/lib/opkg/status")

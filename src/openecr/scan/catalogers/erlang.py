@@ -1,6 +1,6 @@
 """Erlang and Elixir: applications as installed (``ebin/NAME.app``), mix.lock and rebar.lock."""
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.erlang_terms import Term, terms
 from openecr.scan.catalogers.plain_text import plain_text
 from openecr.scan.catalogers.testimony import testimony
@@ -72,3 +72,5 @@ def _entries(term: Term) -> list[Term]:
 ERLANG_APPLICATION = Cataloger("erlang-application", 1, _read_application, suffixes=(".app",))
 MIX_LOCK = Cataloger("mix-lock", 1, _read_mix, names=("mix.lock",))
 REBAR_LOCK = Cataloger("rebar-lock", 1, _read_rebar, names=("rebar.lock",))
+
+CATALOGERS = (ERLANG_APPLICATION, MIX_LOCK, REBAR_LOCK)

@@ -4,7 +4,7 @@ import re
 import shlex
 from itertools import pairwise
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.go_build_info import GoBuildInfo, read_build_info
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.executables import EXECUTABLE_MAGICS, Executable, SourceFile, elf_symbol, read_executable
@@ -92,3 +92,5 @@ def _version(text: str) -> str:
 
 
 GO_BINARY = Cataloger("go-binary", 1, _read, magic=EXECUTABLE_MAGICS)
+
+CATALOGERS = (GO_BINARY,)

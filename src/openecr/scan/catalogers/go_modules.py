@@ -6,7 +6,7 @@ Source: the Go Modules Reference ("go.mod files", "go.sum files", "Vendoring").
 import re
 from collections.abc import Iterator
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.plain_text import plain_text
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.packages import FileFacts, Package
@@ -121,3 +121,5 @@ def _read_vendored(file: WantedFile) -> FileFacts:
 GO_MOD = Cataloger("go-mod", 1, _read_mod, names=("go.mod",))
 GO_SUM = Cataloger("go-sum", 1, _read_sum, names=("go.sum",))
 GO_VENDORED = Cataloger("go-vendored", 1, _read_vendored, suffixes=("vendor/modules.txt",))
+
+CATALOGERS = (GO_MOD, GO_SUM, GO_VENDORED)

@@ -5,7 +5,7 @@ Source: The Haskell Tool Stack's documentation, "Lock files"; Cabal's User Guide
 
 import re
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.plain_text import plain_text
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import items, mapping, text, yaml_document
@@ -40,3 +40,5 @@ def _read_freeze(file: WantedFile) -> FileFacts:
 
 STACK_LOCK = Cataloger("stack-lock", 1, _read_stack, names=("stack.yaml.lock",))
 CABAL_FREEZE = Cataloger("cabal-freeze", 1, _read_freeze, names=("cabal.project.freeze",))
+
+CATALOGERS = (STACK_LOCK, CABAL_FREEZE)

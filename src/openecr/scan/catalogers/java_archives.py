@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.java_groups import group_of
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.limits import LimitExceeded, Limits
@@ -49,7 +49,8 @@ class _Reading:
 
     def warn(self, path: str, reason: str) -> None:
         if len(self.unread) < _MOST_UNREAD:
-            self.unread.append(Unread(path, reason))
+            shown = "".join(letter if letter.isprintable() else "?" for letter in path[:_MOST_NAME_CHARACTERS])
+            self.unread.append(Unread(shown, reason))
 
 
 def read_archive(file: WantedFile) -> FileFacts:
@@ -62,7 +63,7 @@ def read_archive(file: WantedFile) -> FileFacts:
     try:
         _read(reading, file.content, file.path, inner="", depth=1)
     except LimitExceeded as exceeded:
-        reading.warn(file.path, str(exceeded))
+        reading.warn("", str(exceeded))
     return testimony(reading.packages, file.limits, unread=reading.unread)
 
 
@@ -78,7 +79,7 @@ def _read(reading: _Reading, content: BinaryIO, path: str, inner: str, depth: in
         try:
             lines = entry_bytes(content, entry, reading.budget, _MOST_TEXT_BYTES)
         except ZipRefused as refused:
-            reading.warn(f"{path}!/{prefix}{entry.name}", str(refused))
+            reading.warn(prefix + entry.name, str(refused))
             continue
         if entry.name == _MANIFEST:
             manifest = manifest | main_section(lines)
@@ -103,9 +104,8 @@ def _wanted(reading: _Reading, content: BinaryIO) -> Iterator[ZipEntry]:
 
 
 def _read_inner(reading: _Reading, content: BinaryIO, path: str, inner: str, entry: ZipEntry, depth: int) -> None:
-    shown = f"{path}!/{inner}"
     if depth >= reading.limits.archive_depth:
-        reading.warn(shown, f"archives nest deeper than {reading.limits.archive_depth}")
+        reading.warn(inner, f"archives nest deeper than {reading.limits.archive_depth}")
         return
     with SpooledTemporaryFile(max_size=_SPOOL_BYTES) as spool:
         try:
@@ -113,7 +113,7 @@ def _read_inner(reading: _Reading, content: BinaryIO, path: str, inner: str, ent
                 spool.write(piece)
             _read(reading, cast("BinaryIO", spool), path, inner, depth + 1)
         except ZipRefused as refused:
-            reading.warn(shown, str(refused))
+            reading.warn(inner, str(refused))
 
 
 def properties_package(content: bytes, inner_path: str) -> Package | None:
@@ -177,9 +177,12 @@ def _group_in(manifest: dict[str, str], symbolic: str, artifact: str) -> str:
         return vendor
     for name in (symbolic, manifest.get("automatic-module-name", "")):
         group, _, last = name.rpartition(".")
-        if last.replace("_", "-") == artifact and _WORD.fullmatch(group):
+        last = last.replace("_", "-")
+        if artifact in (last, f"{group.rpartition('.')[2]}-{last}") and "." in group and _WORD.fullmatch(group):
             return group
     return ""
 
 
 JAVA_ARCHIVES = Cataloger("java-archive", 1, read_archive, suffixes=ARCHIVES)
+
+CATALOGERS = (JAVA_ARCHIVES,)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import items, json_document, local_name, mapping, text, xml_root
 from openecr.scan.packages import FileFacts, Package
@@ -139,3 +139,5 @@ def _gradle_packages(lines: str) -> Iterator[Package]:
 MAVEN_POM = Cataloger("maven-pom", 1, read_pom, names=("pom.xml",))
 GRADLE_LOCK = Cataloger("gradle-lock", 1, read_gradle_lock, names=("gradle.lockfile", "buildscript-gradle.lockfile"))
 SBT_LOCK = Cataloger("sbt-lock", 1, read_sbt_lock, suffixes=(".sbt.lock",))
+
+CATALOGERS = (MAVEN_POM, GRADLE_LOCK, SBT_LOCK)

@@ -3,7 +3,7 @@
 Source: Pkg's documentation, "Project.toml and Manifest.toml".
 """
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import items, mapping, text, toml_document
 from openecr.scan.packages import FileFacts, Package
@@ -28,3 +28,5 @@ def _read(file: WantedFile) -> FileFacts:
 
 
 JULIA_MANIFEST = Cataloger("julia-manifest", 1, _read, names=_NAMES)
+
+CATALOGERS = (JULIA_MANIFEST,)

@@ -6,7 +6,7 @@ Source: npm's "package.json" and "folders"; pnpm's and Yarn's stores keep packag
 from collections.abc import Mapping
 from typing import Any
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import DocumentRefused, items, json_document, mapping, text
 from openecr.scan.packages import FileFacts, Package
@@ -70,3 +70,5 @@ def _licenses(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 NODE_INSTALLED = Cataloger("node-installed", 1, read_package, names=("package.json",))
+
+CATALOGERS = (NODE_INSTALLED,)

@@ -7,7 +7,7 @@ Sources: npm's "package-lock.json"; the lock file types of pnpm, Bun and Deno; f
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import items, json_document, mapping, text, yaml_documents
 from openecr.scan.packages import FileFacts, Package
@@ -177,3 +177,5 @@ NPM_LOCK = Cataloger("npm-lock", 1, read_npm_lock, names=("package-lock.json", "
 PNPM_LOCK = Cataloger("pnpm-lock", 1, read_pnpm_lock, names=("pnpm-lock.yaml",))
 BUN_LOCK = Cataloger("bun-lock", 1, read_bun_lock, names=("bun.lock",))
 DENO_LOCK = Cataloger("deno-lock", 1, read_deno_lock, names=("deno.lock",))
+
+CATALOGERS = (NPM_LOCK, PNPM_LOCK, BUN_LOCK, DENO_LOCK)

@@ -1,6 +1,6 @@
 """Which distribution an image is of, by os-release and its elders."""
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.distribution import PRECEDENCE, distribution_of
 from openecr.scan.packages import FileFacts
 

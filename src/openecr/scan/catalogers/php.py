@@ -8,7 +8,7 @@ composer.json schema" and "Basic usage"; files that Composer 1 and 2 wrote.
 from collections.abc import Iterator
 from typing import Any
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import items, json_document, mapping, text
 from openecr.scan.packages import FileFacts, Package
@@ -69,3 +69,5 @@ def _packages(value: Any, kind: str, *, declared: bool = False, development: boo
 
 COMPOSER_INSTALLED = Cataloger("composer-installed", 1, read_installed, suffixes=("composer/installed.json",))
 COMPOSER_LOCK = Cataloger("composer-lock", 1, read_composer_lock, names=("composer.lock",))
+
+CATALOGERS = (COMPOSER_INSTALLED, COMPOSER_LOCK)

@@ -1,6 +1,6 @@
 """Texts that are read line by line or word by word in Python, which costs far more for each byte than a parser in C."""
 
-from openecr.scan.catalogers import WantedFile
+from openecr.scan.cataloger import WantedFile
 
 _MOST_BYTES = 8 << 20
 _MOST_LINES = 500_000

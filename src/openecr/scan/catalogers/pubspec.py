@@ -3,7 +3,7 @@
 Source: Dart's documentation, "Package dependencies" (lock files).
 """
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import mapping, text, yaml_document
 from openecr.scan.packages import FileFacts, Package
@@ -24,3 +24,5 @@ def _read(file: WantedFile) -> FileFacts:
 
 
 PUBSPEC_LOCK = Cataloger("pubspec-lock", 1, _read, names=("pubspec.lock",))
+
+CATALOGERS = (PUBSPEC_LOCK,)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.packages import FileFacts, Package
 from openecr.scan.zips import Budget, entry_bytes, zip_entries
@@ -107,3 +107,5 @@ PYTHON_INSTALLED = Cataloger(
     suffixes=(".dist-info/metadata", "egg-info/pkg-info", ".egg-info"),
 )
 PYTHON_EGG = Cataloger("python-egg", 1, read_egg, suffixes=(".egg",))
+
+CATALOGERS = (PYTHON_INSTALLED, PYTHON_EGG)

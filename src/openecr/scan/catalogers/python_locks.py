@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import items, json_document, mapping, text, toml_document
 from openecr.scan.packages import FileFacts, Package
@@ -140,3 +140,5 @@ POETRY_LOCK = Cataloger("poetry-lock", 1, read_poetry_lock, names=("poetry.lock"
 PDM_LOCK = Cataloger("pdm-lock", 1, read_pdm_lock, names=("pdm.lock",))
 UV_LOCK = Cataloger("uv-lock", 1, read_uv_lock, names=("uv.lock",))
 PYLOCK = Cataloger("pylock", 1, read_pylock, names=("pylock.toml",))
+
+CATALOGERS = (PDM_LOCK, PIPFILE_LOCK, POETRY_LOCK, PYLOCK, UV_LOCK)

@@ -6,7 +6,7 @@ Source: pip's "Requirements File Format", PEP 508.
 import codecs
 import re
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.packages import FileFacts, Package
 
@@ -84,3 +84,5 @@ PIP_REQUIREMENTS = Cataloger(
     names=tuple(f"requirements{mark}{word}.txt" for mark in "-_." for word in _WORDS + _MORE_WORDS),
     suffixes=("requirements.txt", *(f"/requirements/{word}.txt" for word in _WORDS + _MORE_WORDS)),
 )
+
+CATALOGERS = (PIP_REQUIREMENTS,)

@@ -3,7 +3,7 @@
 Source: "Writing R Extensions", The DESCRIPTION file; renv's documentation, "Lockfiles".
 """
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.plain_text import plain_text
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import json_document, mapping, text
@@ -49,3 +49,5 @@ def _read_lock(file: WantedFile) -> FileFacts:
 
 R_INSTALLED = Cataloger("r-installed", 1, _read_description, names=("DESCRIPTION",))
 RENV_LOCK = Cataloger("renv-lock", 1, _read_lock, names=("renv.lock",))
+
+CATALOGERS = (R_INSTALLED, RENV_LOCK)

@@ -1,6 +1,7 @@
 """rpm's package database in its three forms, and the list that Azure's distroless images have in its place."""
 
-from openecr.scan.catalogers import Cataloger, WantedFile, rpm_bdb, rpm_ndb, rpm_sqlite
+from openecr.scan.cataloger import Cataloger, WantedFile
+from openecr.scan.catalogers import rpm_bdb, rpm_ndb, rpm_sqlite
 from openecr.scan.catalogers.rpm_header import facts, package
 from openecr.scan.packages import FileFacts
 

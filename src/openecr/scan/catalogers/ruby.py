@@ -7,7 +7,7 @@ Sources: RubyGems' ``Gem::Specification#to_ruby``, Bundler's lock file generator
 import re
 from collections.abc import Iterator
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.packages import FileFacts, Package
 
@@ -60,3 +60,5 @@ def _locked(lines: str) -> Iterator[Package]:
 
 GEM_INSTALLED = Cataloger("gem-installed", 1, read_specification, suffixes=(".gemspec",))
 BUNDLER_LOCK = Cataloger("bundler-lock", 1, read_bundler_lock, names=("Gemfile.lock", "gems.locked"))
+
+CATALOGERS = (GEM_INSTALLED, BUNDLER_LOCK)

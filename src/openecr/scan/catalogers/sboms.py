@@ -8,7 +8,7 @@ for each apk only repeats it.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import items, json_document, mapping, text
 from openecr.scan.packages import FileFacts, Package
@@ -60,3 +60,5 @@ def _urls(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 SBOMS = Cataloger("sbom", 1, _read, suffixes=(".spdx", ".spdx.json", ".cdx.json", "/bom.json"))
+
+CATALOGERS = (SBOMS,)

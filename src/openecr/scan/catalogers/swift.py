@@ -2,7 +2,7 @@
 
 import re
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import items, json_document, mapping, text, yaml_document
 from openecr.scan.packages import FileFacts, Package
@@ -53,3 +53,5 @@ def _read_podfile(file: WantedFile) -> FileFacts:
 
 SWIFT_RESOLVED = Cataloger("swift-resolved", 1, _read_resolved, names=("Package.resolved",))
 PODFILE_LOCK = Cataloger("podfile-lock", 1, _read_podfile, names=("Podfile.lock",))
+
+CATALOGERS = (SWIFT_RESOLVED, PODFILE_LOCK)

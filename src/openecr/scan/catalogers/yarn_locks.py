@@ -6,7 +6,7 @@ Neither says what is needed to develop only: that is in ``package.json``. Source
 import re
 from collections.abc import Iterator
 
-from openecr.scan.catalogers import Cataloger, WantedFile
+from openecr.scan.cataloger import Cataloger, WantedFile
 from openecr.scan.catalogers.node_locks import declared, split_specifier
 from openecr.scan.catalogers.testimony import testimony
 from openecr.scan.documents import mapping, text, yaml_documents
@@ -48,3 +48,5 @@ def _later(content: bytes) -> Iterator[Package]:
 
 
 YARN_LOCK = Cataloger("yarn-lock", 1, read_yarn_lock, names=("yarn.lock",))
+
+CATALOGERS = (YARN_LOCK,)

@@ -12,6 +12,7 @@ from functools import partial
 
 import structlog
 
+from openecr.blobs.store import ObjectMissing
 from openecr.db import images, inventories, repositories, scans, suppressions, vulnerability_data
 from openecr.db import storage_classes as image_rows
 from openecr.db import verdicts as verdict_rows
@@ -29,7 +30,12 @@ from openecr.services.ecr.scanning.scan import counts_of
 from openecr.services.ecr.scanning.suppressing import suppress
 from openecr.services.ecr.scanning.told import Teller
 from openecr.services.ecr.scanning.vex_documents import VexDocuments
-from openecr.services.ecr.scanning.vulnerability_data import Opened, VulnerabilityData, forget_before
+from openecr.services.ecr.scanning.vulnerability_data import (
+    DataDamaged,
+    Opened,
+    VulnerabilityData,
+    forget_before,
+)
 
 log = structlog.get_logger("openecr.scan")
 
@@ -98,7 +104,10 @@ async def _concerned(
     """
     if len(before) != 1:
         return None
-    last = await data.open(before[0])
+    try:
+        last = await data.open(before[0])
+    except (DataDamaged, ObjectMissing):
+        return None
     changed = frozenset(await asyncio.to_thread(lambda: list(differences(last.index, opened.index))))
     ecosystems = last.index.ecosystems | opened.index.ecosystems
     return lambda key: is_concerned(key, changed, ecosystems)
