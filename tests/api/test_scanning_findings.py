@@ -153,7 +153,7 @@ def test_within_a_severity_names_go_down(
 
 def test_the_same_hole_of_two_packages_is_two_findings(ecr: Any, docker: RegistryClient, repository: str) -> None:
     status = "\n".join(
-        f"Package: {name}\nStatus: install ok installed\nVersion: 3.0.11-1~deb12u1\nArchitecture: amd64\nSource: openssl\n"
+        f"Package: {name}\nStatus: a ok installed\nVersion: 3.0.11-1~deb12u1\nArchitecture: amd64\nSource: openssl\n"
         for name in ("libssl3", "libcrypto3")
     )
     root = layer({"etc/os-release": 'ID=debian\nVERSION_ID="12"\n', "var/lib/dpkg/status": status})

@@ -20,6 +20,7 @@ from openecr.services.ecr.undelete import UndeleteRefused, Wanted, parse_wanted
 
 REFUSED = 3
 """The exit status of an image that is not let through: neither a command that failed nor one called wrongly."""
+_DAY_US = 86_400 * 1_000_000
 Most = Annotated[int | None, typer.Option(min=0, help="At most so many; not limited without it.")]
 
 
@@ -58,7 +59,15 @@ def gate(
 
     async def scanned() -> Scanned | None:
         async with composed(settings) as deployment:
-            return await deployment.database.read(partial(_scanned, registry=registry, wanted=wanted))
+            return await deployment.database.read(
+                partial(
+                    _scanned,
+                    registry=registry,
+                    wanted=wanted,
+                    now_us=deployment.now_us(),
+                    too_old_us=settings.vulndb_max_age_days * _DAY_US,
+                )
+            )
 
     found = asyncio.run(scanned())
     reasons = refusals(found, limits)
@@ -79,9 +88,8 @@ def gate(
         raise typer.Exit(REFUSED)
 
 
-def _scanned(db: Connection, registry: RegistryName, wanted: Wanted) -> Scanned | None:
-    key = image_key(db, registry, wanted)
-    return last_scan(db, key)
+def _scanned(db: Connection, registry: RegistryName, wanted: Wanted, now_us: int, too_old_us: int) -> Scanned | None:
+    return last_scan(db, image_key(db, registry, wanted), now_us=now_us, too_old_us=too_old_us)
 
 
 def image_key(db: Connection, registry: RegistryName, wanted: Wanted) -> int:

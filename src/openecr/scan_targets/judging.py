@@ -16,7 +16,7 @@ from openecr.scan.packages import InstalledPackage
 from openecr.scan.vex import Statement, Statements, VexImage
 from openecr.scan.vulndb.index import Index
 from openecr.scan_targets.target import Target
-from openecr.services.ecr.scanning.gate_rules import Scanned
+from openecr.services.ecr.scanning.gate_rules import Scanned, staleness
 from openecr.services.ecr.scanning.suppressing import Judge
 
 _UPDATE = "run openecr vulndb update"
@@ -175,9 +175,7 @@ def _gaps(held: Sequence[_Held], index: Index, now_us: int, too_old_days: int) -
     lacking = {name for item in held for name in coverage(item.target.inventory, item.places, index).missing}
     if lacking:
         found.append(f"There is no vulnerability data for {', '.join(sorted(lacking))}.")
-    age_us = now_us - index.data_us
-    if too_old_days and age_us > too_old_days * _DAY_US:
-        found.append(f"The vulnerability data is {age_us // _DAY_US} days old; {_UPDATE}.")
+    found += staleness(index.data_us, now_us, too_old_days * _DAY_US)
     return found
 
 

@@ -29,7 +29,7 @@ async def apply(deployment: Deployment, args: Mapping[str, Any]) -> None:
     """Bring a registry's repositories from one configuration to the one that holds now."""
     database = deployment.database
     registry = RegistryName(args["accountId"], args["region"])
-    before = Configuration(args["scanType"], args["rules"])
+    before, put = (Configuration(*args[name]) for name in ("before", "put"))
     after = ""
     while step := await database.read(partial(repositories.list_after, registry=registry, after=after, most=_STEP)):
         after = step[-1].name
@@ -42,8 +42,14 @@ async def apply(deployment: Deployment, args: Mapping[str, Any]) -> None:
         ]
         for repository, _, now_is in changed:
             await _follow(deployment, repository, now, now_is)
-        if now.scan_type == ENHANCED:
-            told = [item for item in changed if item[1].frequency != item[2].frequency]
+        if put.scan_type == ENHANCED:
+            # Of this change alone: another one may be in force by now, whose own job tells of it.
+            told = [
+                (repository, was, then)
+                for repository in step
+                if (was := by_configuration(before, repository)).frequency
+                != (then := by_configuration(put, repository)).frequency
+            ]
             await database.write(partial(_tell, registry=registry, changed=told, now_us=deployment.now_us()))
 
 
@@ -106,11 +112,11 @@ def _tell(
     events.note_frequency(db, registry_key, ENHANCED, told, now_us)
 
 
-def arguments(registry: RegistryName, before: Configuration) -> dict[str, str]:
-    """The job's: which registry, and what held until now."""
+def arguments(registry: RegistryName, before: Configuration, put: Configuration) -> dict[str, Any]:
+    """The job's: which registry, what held until now, and what holds from now on."""
     return {
         "accountId": registry.account_id,
         "region": registry.region,
-        "scanType": before.scan_type,
-        "rules": before.rules,
+        "before": [before.scan_type, before.rules],
+        "put": [put.scan_type, put.rules],
     }

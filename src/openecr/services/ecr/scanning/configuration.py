@@ -6,7 +6,7 @@ import orjson
 
 from openecr.call import Call, no_resource, operation
 from openecr.db import registries, repositories, scans
-from openecr.db.scans import BASIC
+from openecr.db.scans import BASIC, Configuration
 from openecr.errors import InvalidParameter, ValidationFailed
 from openecr.jobs.queue import enqueue
 from openecr.names import repository_arn
@@ -37,8 +37,9 @@ def put_registry_scanning_configuration(
     registry_key = registries.require_key(call.db, call.registry(), call.now_us)
     registries.hold(call.db, registry_key)
     before = scans.configuration(call.db, registry_key)
-    scans.put_configuration(call.db, registry_key, scan_type, orjson.dumps(rules).decode(), call.now_us)
-    enqueue(call.db, APPLY, arguments(call.registry(), before))
+    put = Configuration(scan_type, orjson.dumps(rules).decode())
+    scans.put_configuration(call.db, registry_key, put.scan_type, put.rules, call.now_us)
+    enqueue(call.db, APPLY, arguments(call.registry(), before, put))
     return {"registryScanningConfiguration": {"scanType": scan_type, "rules": rules}}
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from openecr.scan.advisories import Severity
 
+_DAY_US = 86_400 * 1_000_000
 PASSING = frozenset(("COMPLETE", "ACTIVE"))
 
 
@@ -45,6 +46,19 @@ def refusals(scanned: Scanned | None, limits: Limits) -> list[str]:
     if not limits.accepts_gaps:
         found += scanned.gaps
     return found
+
+
+def staleness(data_us: int, now_us: int, too_old_us: int) -> list[str]:
+    """A sentence where vulnerability data is too old to go by.
+
+    Args:
+        data_us: as of when it is.
+        too_old_us: the age from which it is; 0 for never.
+    """
+    age_us = now_us - data_us
+    if not too_old_us or age_us <= too_old_us:
+        return []
+    return [f"The vulnerability data is {age_us // _DAY_US} days old; run openecr vulndb update."]
 
 
 def from_severity(worst: str) -> dict[str, int]:

@@ -9,14 +9,14 @@ from functools import partial
 
 import orjson
 
-from openecr.db import images, repositories, scans
+from openecr.db import images, repositories, scans, vulnerability_data
 from openecr.db import storage_classes as image_rows
 from openecr.db.connection import Connection, Database
 from openecr.db.images import PulledImage
 from openecr.errors import PullRefused
 from openecr.names import Digest, RegistryName
 from openecr.services.ecr.scanning import statuses, target
-from openecr.services.ecr.scanning.gate_rules import Limits, Scanned, from_severity, refusals
+from openecr.services.ecr.scanning.gate_rules import Limits, Scanned, from_severity, refusals, staleness
 
 _STEP = 200
 
@@ -71,8 +71,12 @@ def require_passed(db: Connection, registry: RegistryName, name: str, found: Pul
         )
 
 
-def last_scan(db: Connection, image_key: int) -> Scanned | None:
-    """What is known of an image's scan, by the registry's type of scanning."""
+def last_scan(db: Connection, image_key: int, *, now_us: int = 0, too_old_us: int = 0) -> Scanned | None:
+    """What is known of an image's scan, by the registry's type of scanning.
+
+    Args:
+        too_old_us: the age from which its data is a gap; that of the data in use where findings follow it.
+    """
     repository_key, image = images.repository_of(db, image_key), image_rows.find(db, image_key)
     repository = None if repository_key is None else repositories.find_by_key(db, repository_key)
     if repository is None or image is None:
@@ -81,7 +85,10 @@ def last_scan(db: Connection, image_key: int) -> Scanned | None:
     if scan is None:
         return None
     status, description = statuses.status_of(db, image, scan)
-    return Scanned(status, description, orjson.loads(scan.counts), orjson.loads(scan.gaps))
+    current = vulnerability_data.current(db) if scan.generation is None else None
+    data_us = max(scan.data_built_us or 0, current.built_us if current else 0)
+    gaps = [*orjson.loads(scan.gaps), *staleness(data_us, now_us, too_old_us)]
+    return Scanned(status, description, orjson.loads(scan.counts), gaps)
 
 
 def put(db: Connection, registry: RegistryName, registry_key: int, name: str, gate: Gate | None) -> bool:

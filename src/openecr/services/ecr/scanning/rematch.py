@@ -30,12 +30,7 @@ from openecr.services.ecr.scanning.scan import counts_of
 from openecr.services.ecr.scanning.suppressing import suppress
 from openecr.services.ecr.scanning.told import Teller
 from openecr.services.ecr.scanning.vex_documents import VexDocuments
-from openecr.services.ecr.scanning.vulnerability_data import (
-    DataDamaged,
-    Opened,
-    VulnerabilityData,
-    forget_before,
-)
+from openecr.services.ecr.scanning.vulnerability_data import DataDamaged, Opened, VulnerabilityData, forget_before
 
 log = structlog.get_logger("openecr.scan")
 

@@ -36,7 +36,7 @@ from openecr.scan.packages import DISTRIBUTION_KINDS, ImageInventory
 from openecr.scan.squash import squash
 from openecr.services.ecr.scanning import events, inventory, sbom_requests, suppressing, target, verdicts
 from openecr.services.ecr.scanning.frequency_rules import Frequency, by_configuration
-from openecr.services.ecr.scanning.gate_rules import PASSING
+from openecr.services.ecr.scanning.gate_rules import PASSING, staleness
 from openecr.services.ecr.scanning.inventory import Keyed
 from openecr.services.ecr.scanning.severity_words import severity_word
 from openecr.services.ecr.scanning.suppressing import Gathered
@@ -269,7 +269,7 @@ class _Settling:
             generation=None if follows else published.generation,
             data_built_us=published.built_us,
             gaps=orjson.dumps(gaps := self._gaps(scan.scan_type)).decode(),
-            description=" ".join([description, *gaps]),
+            description=" ".join([description, *gaps, *staleness(published.built_us, self.now_us, self.too_old_us)]),
         )
         return replace(settled, counts=counts_of(db, settled, [item.image.key for item in self.results]))
 
@@ -305,8 +305,7 @@ class _Settling:
         return text if item.image.key == self.target.image.key else f"{text} (member {Digest(item.image.digest)})"
 
     def _gaps(self, scan_type: str) -> list[str]:
-        """What the scan could not judge, and how old its data is where that is too old."""
-        assert self.opened is not None  # noqa: S101 - asked only of scans that did not fail
+        """What the scan could not judge. How old its data is grows, and is asked when that matters."""
         found: list[str] = []
         unread = [warning for item in self.results if item.keyed for warning in item.keyed.inventory.warnings]
         if unread:
@@ -316,9 +315,6 @@ class _Settling:
             lacking = sorted({name for item in self.results if item.coverage for name in item.coverage.missing})
             if lacking:
                 found.append(f"There is no vulnerability data for {', '.join(lacking)}.")
-        age_us = self.now_us - self.opened.published.built_us
-        if self.too_old_us and age_us > self.too_old_us:
-            found.append(f"The vulnerability data is {age_us // _DAY_US} days old; {_UPDATE}.")
         return found
 
 

@@ -95,17 +95,19 @@ class Teller:
         places = self._where(item)
         score = None if item.score_tenths is None else item.score_tenths / 10
         name = places[0].package.name if places else ""
-        status = "CLOSED" if item.until_us is not None else "ACTIVE" if item.justification is None else "SUPPRESSED"
+        # A scan of one moment tells what was then, whatever newer data says.
+        until_us = item.until_us if self._scan.generation is None else None
+        status = "CLOSED" if until_us is not None else "ACTIVE" if item.justification is None else "SUPPRESSED"
         # Whoever scanned first sees the vulnerability from then on, however long the package has been known to have it.
         first_us = max(item.first_us, self._scan.first_us or 0)
-        last_us = item.until_us or self._scan.completed_us or first_us
+        last_us = until_us or self._scan.completed_us or first_us
         return {
             "awsAccountId": self._repository.registry.account_id,
             "description": details["details"] or details["summary"] or item.name,
             "findingArn": self._finding_arn(item),
             "firstObservedAt": _milliseconds(first_us),
             "lastObservedAt": _milliseconds(last_us),
-            "updatedAt": _milliseconds(max(item.since_us, first_us) if item.until_us is None else item.until_us),
+            "updatedAt": _milliseconds(max(item.since_us, first_us) if until_us is None else until_us),
             "packageVulnerabilityDetails": _vulnerability(item, document, places, self._layers(item)),
             "remediation": {"recommendation": {"text": _remediation(item, places)}},
             "resources": [self._resource(item)],
