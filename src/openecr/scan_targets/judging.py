@@ -24,7 +24,7 @@ _DAY_US = 86_400 * 1_000_000
 _TOLD_WARNINGS = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Place:
     """Where a package lies."""
 
@@ -54,9 +54,13 @@ class JudgedFinding:
     suppressed_by: Statement | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
-    """What was found, and what could not be judged."""
+    """What was found, and what could not be judged.
+
+    Without a text of its own: asyncio makes one of whatever ``run`` returns (in Python 3.11 at least), and every place
+    would tell its whole target in it.
+    """
 
     targets: tuple[Target, ...]
     findings: tuple[JudgedFinding, ...]
