@@ -17,9 +17,19 @@ from openecr.jobs.worker import Handler, JobWorker
 from openecr.services.ecr import encrypting, garbage, quotas, storage_classes, upkeep
 from openecr.services.ecr.integrity import scrub
 from openecr.services.ecr.lifecycle import expiry, previews
-from openecr.services.ecr.scanning import applying, rematch, scan, vulnerability_data
+from openecr.services.ecr.scanning import (
+    applying,
+    recount,
+    rematch,
+    sbom_requests,
+    sboms,
+    scan,
+    suppression_requests,
+    vulnerability_data,
+)
 from openecr.services.ecr.scanning import requests as scan_requests
 from openecr.services.ecr.scanning import upkeep as scan_upkeep
+from openecr.services.ecr.scanning.vex_documents import VexDocuments
 from openecr.services.ecr.scanning.vulnerability_data import VulnerabilityData
 from openecr.services.kms import upkeep as kms_upkeep
 from openecr.services.sts import upkeep as sts_upkeep
@@ -54,6 +64,7 @@ class Background:
         self._deployment = deployment
         self._renew_keys = renew_keys
         self._vulnerability_data = VulnerabilityData(deployment)
+        self._vex_documents = VexDocuments(deployment)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Do owed work until told to stop."""
@@ -94,6 +105,8 @@ class Background:
             expiry.KIND: self._expire_images,
             previews.KIND: self._preview_lifecycle,
             vulnerability_data.REMATCH: self._rematch_packages,
+            suppression_requests.APPLY: self._apply_vex,
+            sbom_requests.ATTACH: self._attach_sbom,
             applying.APPLY: self._apply_scanning,
             "tidy-scans": self._tidy_scans,
             "forget-events": self._forget_events,
@@ -163,11 +176,19 @@ class Background:
         await previews.make(self._deployment, args["repository"])
 
     async def _scan_image(self, args: Mapping[str, Any]) -> None:
-        await scan.scan_image(self._deployment, self._vulnerability_data, args["image"])
+        await scan.scan_image(self._deployment, self._vulnerability_data, self._vex_documents, args["image"])
 
     async def _rematch_packages(self, _args: Mapping[str, Any]) -> None:
-        done = await rematch.rematch(self._deployment, self._vulnerability_data)
+        done = await rematch.rematch(self._deployment, self._vulnerability_data, self._vex_documents)
         log.info("packages matched again", **asdict(done))
+
+    async def _apply_vex(self, args: Mapping[str, Any]) -> None:
+        changed = await recount.recount(self._deployment, self._vex_documents, args)
+        if changed:
+            log.info("other findings are suppressed", images=changed)
+
+    async def _attach_sbom(self, args: Mapping[str, Any]) -> None:
+        await sboms.attach(self._deployment, args)
 
     async def _apply_scanning(self, args: Mapping[str, Any]) -> None:
         await applying.apply(self._deployment, args)

@@ -25,12 +25,15 @@ from openecr.cli import (
     oidc,
     pull_gate,
     quota,
+    sbom,
+    scan,
     serve,
     sessions,
     status,
     transfer,
     undelete,
     usage,
+    vex,
     vpc,
     vulndb,
     vulns,
@@ -86,8 +89,11 @@ app.command("audit")(audit.audit)
 app.command("explain")(explain.explain)
 app.command("gate")(gate.gate)
 app.command("vulns")(vulns.vulns)
+app.command("scan")(scan.scan)
 app.command("events")(events.events)
 app.add_typer(pull_gate.app, name="pull-gate")
+app.add_typer(sbom.app, name="sbom")
+app.add_typer(vex.app, name="vex")
 app.add_typer(quota.app, name="quota")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(lifecycle.app, name="lifecycle")

@@ -125,7 +125,9 @@ def record(
 @app.command()
 def simulate(
     policy: Annotated[Path, typer.Option("--policy", metavar="FILE", help="A policy's text, as ECR takes it.")],
-    name: Annotated[str | None, typer.Argument(metavar="REPOSITORY", help="A repository here.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="REPOSITORY", help="In the server's registry; without it --recorded.")
+    ] = None,
     recorded: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A repository that `openecr lifecycle record` wrote down.")
     ] = None,

@@ -19,3 +19,8 @@ def show(shown: Table) -> None:
     console = Console(markup=False)
     needed = Measurement.get(console, console.options.update(max_width=10_000), shown).maximum
     Console(width=max(needed, console.width), markup=False).print(shown, crop=False)
+
+
+def plain(text: str) -> str:
+    """A text of others as it may be shown: what would steer a terminal is spelled out."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

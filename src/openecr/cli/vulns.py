@@ -41,7 +41,9 @@ def vulns(
     if not found:
         print(f"no scanned image holds {name}" + (" that was pulled since" if since_us is not None else ""))
         return
-    table = tables.table("image", "severity", "package", "fixed in", "where", "layer", "base image", "last pulled")
+    table = tables.table(
+        "image", "severity", "package", "fixed in", "where", "layer", "base image", "last pulled", "suppressed"
+    )
     for item in found:
         place = item.places[0] if item.places else None
         table.add_row(
@@ -53,6 +55,7 @@ def vulns(
             "" if place is None else place.layer[:19],
             (place.base_image if place else None) or "",
             _instant(item.image.pulled_us),
+            item.image.justification or "",
         )
     tables.show(table)
 
@@ -72,6 +75,7 @@ def _told(item: Holder) -> dict[str, Any]:
         "status": item.image.status,
         "lastPulledAt": _instant(item.image.pulled_us) or None,
         "severity": Severity(item.package.severity).name,
+        "suppressed": item.image.justification,
         "package": {
             "ecosystem": item.package.ecosystem,
             "name": item.package.name,

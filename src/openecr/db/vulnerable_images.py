@@ -29,6 +29,8 @@ class VulnerableImage:
     pushed_us: int
     pulled_us: int | None
     status: str
+    justification: str | None = None
+    """Why the finding is suppressed in this image, where it is."""
 
 
 def packages(db: Connection, name: str, after: int, most: int) -> list[VulnerablePackage]:
@@ -44,13 +46,15 @@ def packages(db: Connection, name: str, after: int, most: int) -> list[Vulnerabl
     return [VulnerablePackage(*row) for row in rows]
 
 
-def images(db: Connection, package_key: int, after: int, most: int) -> list[VulnerableImage]:
-    """Images that hold a package, by key, after one; those of deleted repositories left out."""
+def images(db: Connection, name: str, package_key: int, after: int, most: int) -> list[VulnerableImage]:
+    """Images that hold a package with this vulnerability, by key, after one; those of deleted repositories left out."""
     rows = db.rows(
-        "SELECT i.id, g.account_id, g.region, r.name, i.digest, i.pushed_us, i.pulled_us, i.status"
+        "SELECT i.id, g.account_id, g.region, r.name, i.digest, i.pushed_us, i.pulled_us, i.status, s.justification"
         " FROM image_package p JOIN image i ON i.id = p.image_key JOIN repository r ON r.id = i.repository_key"
-        " JOIN registry g ON g.id = r.registry_key WHERE p.package_key = :package_key AND p.image_key > :after"
-        " AND r.trashed_us IS NULL ORDER BY p.image_key LIMIT :most",
+        " JOIN registry g ON g.id = r.registry_key LEFT JOIN image_suppression s ON s.image_key = p.image_key"
+        " AND s.package_key = p.package_key AND s.name = :name WHERE p.package_key = :package_key"
+        " AND p.image_key > :after AND r.trashed_us IS NULL ORDER BY p.image_key LIMIT :most",
+        name=name,
         package_key=package_key,
         after=after,
         most=most,

@@ -2,15 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-from openecr import bounded_json
-from openecr.bounded_json import JsonRefused
 from openecr.errors import ManifestUnknown, RepositoryNotFound
-from openecr.manifest import MANIFEST_TYPES, Descriptor, ManifestRefused, parse
+from openecr.manifest import Descriptor, ManifestRefused, parse
 from openecr.names import Digest
-from openecr.oci_layout.names import INDEX, LayoutRefused, blob_name, target_of
-from openecr.oci_layout.read import Source, document, manifest_bytes
+from openecr.oci_layout.names import LayoutRefused, blob_name, target_of
+from openecr.oci_layout.read import Source, index_of, manifest_bytes, root_of
 from openecr.services.ecr import uploads
 from openecr.services.ecr.images import offer, pull_image, push_image
 from openecr.services.ecr.layers import check
@@ -47,7 +44,7 @@ class Importing:
             LayoutRefused: the layout is not sound; what was pushed before stays.
             RegistryError: what a client's push would be told.
         """
-        roots = [(_root(item), *target_of(item, into)) for item in _index(self.source)]
+        roots = [(root_of(item), *target_of(item, into)) for item in index_of(self.source)]
         for descriptor, repository, tag in roots:
             await self._require_repository(repository)
             await self._image(repository, descriptor, 0)
@@ -142,23 +139,3 @@ class Importing:
         for piece in pieces:
             self.advance(len(piece))
             yield piece
-
-
-def _index(source: Source) -> list[dict[str, Any]]:
-    try:
-        index = bounded_json.loads(document(source, INDEX))
-    except JsonRefused as refusal:
-        raise LayoutRefused(f"index.json {refusal}; export the layout again") from None
-    listed = index.get("manifests") if isinstance(index, dict) else None
-    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
-        raise LayoutRefused("index.json lists no manifests; give an OCI image layout")
-    return listed
-
-
-def _root(item: dict[str, Any]) -> Descriptor:
-    text, size, media_type = item.get("digest"), item.get("size"), item.get("mediaType")
-    digest = Digest.parse(text) if isinstance(text, str) else None
-    is_manifest = isinstance(media_type, str) and media_type in MANIFEST_TYPES
-    if digest is None or not isinstance(size, int) or isinstance(size, bool) or not is_manifest:
-        raise LayoutRefused("index.json names something that is no image or index; give an OCI image layout")
-    return Descriptor(digest, str(media_type), size)

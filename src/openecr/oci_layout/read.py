@@ -12,9 +12,11 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
-from openecr.manifest import MOST_BYTES
+from openecr import bounded_json
+from openecr.bounded_json import JsonRefused
+from openecr.manifest import MANIFEST_TYPES, MOST_BYTES, Descriptor
 from openecr.names import Digest
 from openecr.oci_layout.names import INDEX, LayoutRefused, blob_name
 
@@ -79,6 +81,36 @@ def manifest_bytes(source: Source, digest: Digest, told_bytes: int) -> bytes:
     return content
 
 
+def index_of(source: Source) -> list[dict[str, Any]]:
+    """What a layout's ``index.json`` lists.
+
+    Raises:
+        LayoutRefused
+    """
+    try:
+        index = bounded_json.loads(document(source, INDEX))
+    except JsonRefused as refusal:
+        raise LayoutRefused(f"index.json {refusal}; export the layout again") from None
+    listed = index.get("manifests") if isinstance(index, dict) else None
+    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+        raise LayoutRefused("index.json lists no manifests; give an OCI image layout")
+    return listed
+
+
+def root_of(item: dict[str, Any]) -> Descriptor:
+    """The image or index that an entry of ``index.json`` names.
+
+    Raises:
+        LayoutRefused
+    """
+    text, size, media_type = item.get("digest"), item.get("size"), item.get("mediaType")
+    digest = Digest.parse(text) if isinstance(text, str) else None
+    is_manifest = isinstance(media_type, str) and media_type in MANIFEST_TYPES
+    if digest is None or not isinstance(size, int) or isinstance(size, bool) or not is_manifest:
+        raise LayoutRefused("index.json names something that is no image or index; give an OCI image layout")
+    return Descriptor(digest, str(media_type), size)
+
+
 @dataclass(frozen=True, slots=True)
 class FolderSource:
     """A layout in a folder."""
@@ -136,7 +168,7 @@ class TarSource:
             yield piece
 
     def _walk(self) -> None:
-        with tarfile.open(fileobj=_Bounded(self._file), mode="r:") as archive:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=BoundedHeaders(self._file), mode="r:") as archive:  # type: ignore[call-overload]
             for number, member in enumerate(archive):
                 archive.members = []  # what was walked is not remembered
                 if number >= _MOST_MEMBERS:
@@ -159,7 +191,7 @@ class TarSource:
         self._members[found[1]] = (member.offset_data, member.size)
 
 
-class _Bounded:
+class BoundedHeaders:
     """A file of which a tar's headers are read: none of them may claim more than a megabyte of memory."""
 
     def __init__(self, file: BinaryIO) -> None:

@@ -7,6 +7,7 @@ from openecr.scan.advisories import AdvisoryIndex
 from openecr.scan.ecosystems import has_advisories, read_for
 from openecr.scan.findings import MatchKey
 from openecr.scan.packages import DISTRIBUTION_KINDS, ImageInventory
+from openecr.scan.versions import ORDERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,12 @@ def coverage(inventory: ImageInventory, keys: Iterable[MatchKey], index: Advisor
     distribution = inventory.distribution
     has_system = any(item.package.ecosystem in DISTRIBUTION_KINDS for item in inventory.packages)
     unknown = None
-    if distribution is not None and has_system and not has_advisories(distribution, index):
+    if has_system and distribution is None:
+        unknown = "a distribution that no os-release names"
+    elif distribution is not None and has_system and not has_advisories(distribution, index):
         unknown = distribution.pretty_name or f"{distribution.id} {distribution.version_id}".strip()
     missing = {key.ecosystem for key in keys if not read_for(key.ecosystem, index.ecosystems)}
+    # No advisory speaks of these (conda, CocoaPods): they have no key that could be missing.
+    found = {item.package.ecosystem for item in inventory.packages}
+    missing |= {name for name in found if name not in ORDERS and name not in DISTRIBUTION_KINDS}
     return Coverage(unknown, tuple(sorted(missing)))

@@ -119,7 +119,12 @@ class Statements:
             del entries[_MOST_ENTRIES:]
 
     def suppression(self, names: Set[str], package: PackageURL, image: VexImage) -> Suppression | None:
-        """Why a finding is suppressed; None if it is not. Of the same instant, the one that came later decides."""
+        """Why a finding is suppressed; None if it is not."""
+        decides = self.deciding(names, package, image)
+        return None if decides is None else suppresses(decides, names, package, image)
+
+    def deciding(self, names: Set[str], package: PackageURL, image: VexImage) -> Statement | None:
+        """The statement that counts on a finding, whatever it says. Of the same instant, the one that came later."""
         spellings = {name.upper() for name in names}
         found = [
             entry
@@ -128,10 +133,7 @@ class Statements:
             for entry in self._entries.get((name, key), ())
             if _is_meant(entry.product, package, image)
         ]
-        if not found:
-            return None
-        statement = max(found, key=_recency).statement
-        return suppresses(statement, names, package, image)
+        return max(found, key=_recency).statement if found else None
 
 
 class _Entry(NamedTuple):

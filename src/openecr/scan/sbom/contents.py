@@ -18,7 +18,7 @@ _LONGEST_EXPRESSION = 256
 
 @dataclass(frozen=True, slots=True)
 class ImageSubject:
-    """The image that a document is about."""
+    """The image that a document is about, or a folder, which has no digest."""
 
     repository: str
     """With its registry, without tag: ``host/team/app``."""
@@ -36,10 +36,12 @@ class ImageSubject:
 
     @property
     def url(self) -> PackageURL:
-        """``pkg:oci/…``, by digest.
+        """``pkg:oci/…``, by digest; of a folder ``pkg:generic/…``.
 
         Source: the purl type ``oci``.
         """
+        if not self.digest:
+            return PackageURL("generic", None, self.name or "root")
         given = {"arch": self.architecture, "repository_url": self.repository, "tag": self.tag}
         return PackageURL("oci", None, self.name, self.digest, {key: value for key, value in given.items() if value})
 

@@ -54,6 +54,8 @@ def cyclonedx(
 
 
 def _image(subject: ImageSubject, url: str) -> dict[str, Any]:
+    if not subject.digest:
+        return {"bom-ref": url, "type": "application", "name": subject.repository}
     return {
         "bom-ref": url,
         "type": "container",

@@ -25,7 +25,7 @@ def spdx(subject: ImageSubject, inventory: ImageInventory, at_us: int) -> bytes:
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
-        "name": f"{subject.repository}@{subject.digest}",
+        "name": f"{subject.repository}@{subject.digest}" if subject.digest else subject.repository,
         "creationInfo": {"created": instant(at_us), "creators": [f"Tool: openecr-{__version__}"]},
         "packages": packages,
         "relationships": [
@@ -41,6 +41,8 @@ def spdx(subject: ImageSubject, inventory: ImageInventory, at_us: int) -> bytes:
 
 
 def _image(subject: ImageSubject) -> dict[str, Any]:
+    if not subject.digest:
+        return _bare(_IMAGE, subject.repository, "", "APPLICATION")
     made = _bare(_IMAGE, subject.repository, subject.digest, "CONTAINER")
     made["checksums"] = [{"algorithm": "SHA256", "checksumValue": subject.digest.partition(":")[2]}]
     made["externalRefs"] = [_purl(str(subject.url))]

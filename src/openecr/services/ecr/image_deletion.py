@@ -13,6 +13,7 @@ from openecr.names import Digest
 from openecr.services.ecr import image_events, image_ids, storage_classes
 from openecr.services.ecr.image_ids import Failure, ImageId
 from openecr.services.ecr.repositories import require
+from openecr.services.ecr.scanning import suppression_requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,9 @@ def _remove(work: Deleting, image: Image, tags: list[str]) -> Deleted:
     _to_trash(work, image, trash.IMAGE, tags)
     image_events.note_deletion(work.db, work.repository, image, tags, work.now_us)
     images.delete(work.db, image.key)
+    suppression_requests.owe_for_referrer(
+        work.db, work.repository.key, image.subject_digest, image.artifact_type or image.config_media_type
+    )
     images.forget_pulled(work.db, work.repository.registry, work.repository.name)
     digest = {"imageDigest": str(Digest(image.digest))}
     return Deleted([digest | {"imageTag": tag} for tag in tags] or [digest])

@@ -38,7 +38,7 @@ from openecr.services.ecr import image_events, quotas, storage_classes
 from openecr.services.ecr.mutability_rules import may_move
 from openecr.services.ecr.registry import IDENTICAL_PUSH, SPARSE_MANIFESTS, account_setting
 from openecr.services.ecr.repositories import mutability_filters, require, require_with_key
-from openecr.services.ecr.scanning import pull_gates
+from openecr.services.ecr.scanning import pull_gates, suppression_requests
 from openecr.services.ecr.scanning import requests as scan_requests
 from openecr.waist import Flow
 
@@ -177,6 +177,10 @@ def store(
     images.insert_references(db, repository_key, image_key, references)
     images.weigh(db, image_key)
     images.fill_gaps(db, repository_key, identity.stored, child_key=image_key)
+    if manifest.subject is not None:
+        suppression_requests.owe_for_referrer(
+            db, repository_key, manifest.subject.stored, suppression_requests.artifact_type_of(manifest)
+        )
     return image_key
 
 

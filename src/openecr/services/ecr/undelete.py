@@ -16,6 +16,7 @@ from openecr.services.ecr import storage_classes
 from openecr.services.ecr.images import store
 from openecr.services.ecr.registry import SPARSE_MANIFESTS
 from openecr.services.ecr.scanning import requests as scan_requests
+from openecr.services.ecr.scanning import suppression_requests
 
 _STEP = 500
 _NEWEST = (2**63 - 1, 2**63 - 1)
@@ -148,6 +149,7 @@ def _undelete_repository(db: Connection, registry: RegistryName, trashed: Trashe
             f"a repository {name} exists in registry {registry}; "
             f"take the deleted one out under another name: openecr undelete {trashed.repository_name} --as NAME"
         )
+    suppression_requests.owe_for_repository(db, trashed.document["repositoryKey"])
     scan_requests.owe_again(db, trashed.document["repositoryKey"])
     trash.delete(db, trashed.key)
     return [f"repository {name} is back, with all that it held"]

@@ -45,7 +45,7 @@ async def holders(database: Database, name: str, *, pulled_since_us: int | None 
         for package in step:
             last = 0
             while found := await database.read(
-                partial(vulnerable_images.images, package_key=package.key, after=last, most=_STEP)
+                partial(vulnerable_images.images, name=name, package_key=package.key, after=last, most=_STEP)
             ):
                 last = found[-1].key
                 for image in found:

@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 
 from openecr.blobs.store import ObjectMissing
-from openecr.db import images, inventories, repositories, scans, vulnerability_data
+from openecr.db import images, inventories, repositories, scans, suppressions, vulnerability_data
 from openecr.db import storage_classes as image_rows
 from openecr.db import verdicts as verdict_rows
 from openecr.db.connection import Connection
@@ -27,7 +27,9 @@ from openecr.scan.matching import is_concerned
 from openecr.scan.vulndb.differences import differences
 from openecr.services.ecr.scanning import events, requests, target, verdicts
 from openecr.services.ecr.scanning.scan import counts_of
+from openecr.services.ecr.scanning.suppressing import suppress
 from openecr.services.ecr.scanning.told import Teller
+from openecr.services.ecr.scanning.vex_documents import VexDocuments
 from openecr.services.ecr.scanning.vulnerability_data import DataDamaged, Opened, VulnerabilityData, forget_before
 
 log = structlog.get_logger("openecr.scan")
@@ -47,19 +49,19 @@ class Rematched:
     """Scans owed again, because they had failed for want of data."""
 
 
-async def rematch(deployment: Deployment, data: VulnerabilityData) -> Rematched:
+async def rematch(deployment: Deployment, data: VulnerabilityData, vex: VexDocuments) -> Rematched:
     """Bring every verdict to the data in use."""
     while True:
         opened = await data.current()
         if opened is None:
             return Rematched()
         try:
-            return await _rematch(deployment, data, opened)
+            return await _rematch(deployment, data, vex, opened)
         except verdicts.Superseded:
             continue
 
 
-async def _rematch(deployment: Deployment, data: VulnerabilityData, opened: Opened) -> Rematched:
+async def _rematch(deployment: Deployment, data: VulnerabilityData, vex: VexDocuments, opened: Opened) -> Rematched:
     generation = opened.published.generation
     before = await deployment.database.read(partial(vulnerability_data.before, generation=generation))
     concerned = await _concerned(data, opened, before)
@@ -78,7 +80,7 @@ async def _rematch(deployment: Deployment, data: VulnerabilityData, opened: Open
             changes += await deployment.database.read(
                 partial(verdict_rows.changed_after, package_keys=list(keys.values()), generation=told_generation)
             )
-    count = await _tell_images(deployment, opened, changes)
+    count = await _tell_images(deployment, vex, opened, changes)
     rescans = await _owe_failed(deployment)
     await deployment.database.write(partial(_matched, generation=generation))
     return Rematched(packages, len(changes), count, rescans)
@@ -108,7 +110,7 @@ async def _concerned(
     return lambda key: is_concerned(key, changed, ecosystems)
 
 
-async def _tell_images(deployment: Deployment, opened: Opened, changes: Sequence[Change]) -> int:
+async def _tell_images(deployment: Deployment, vex: VexDocuments, opened: Opened, changes: Sequence[Change]) -> int:
     """Count again what images under continuous scanning have; how many."""
     by_package: dict[int, list[Change]] = {}
     for change in changes:
@@ -122,6 +124,9 @@ async def _tell_images(deployment: Deployment, opened: Opened, changes: Sequence
             after = keys[-1]
             for key in keys:
                 by_image.setdefault(key, []).extend(changed)
+    if await deployment.database.read(suppressions.have_rules):
+        for key in by_image:
+            await suppress(deployment, vex, key)
     level = list(by_image)
     for _ in range(target.MOST_DEPTH):
         level = await _pass_up(deployment, by_image, level)
@@ -153,6 +158,7 @@ def _parents(db: Connection, image_keys: Sequence[int]) -> dict[int, list[int]]:
 def _count(db: Connection, changed: Iterable[tuple[int, Sequence[Change]]], opened: Opened, now_us: int) -> int:
     counted = 0
     for image_key, changes in changed:
+        images.hold(db, image_key)
         scan, image = scans.find(db, image_key, ENHANCED), image_rows.find(db, image_key)
         if scan is None or image is None or scan.status != "ACTIVE":
             continue
@@ -163,19 +169,20 @@ def _count(db: Connection, changed: Iterable[tuple[int, Sequence[Change]]], open
         counts = counts_of(db, scan, members)
         settled = replace(scan, counts=counts, completed_us=now_us, data_built_us=opened.published.built_us)
         scans.put(db, settled)
-        _tell(db, image, settled, news, now_us)
+        tell(db, image, settled, [(change.package_key, change.name) for change in news], now_us)
         counted += 1
     return counted
 
 
-def _tell(db: Connection, image: Image, scan: Scan, changes: Sequence[Change], now_us: int) -> None:
+def tell(db: Connection, image: Image, scan: Scan, changes: Iterable[tuple[int, str]], now_us: int) -> None:
+    """Send the events of findings, (package key, name), of an image under continuous scanning."""
     repository_key = images.repository_of(db, image.key)
     repository = None if repository_key is None else repositories.find_by_key(db, repository_key)
     if repository is None:
         return
     members = [member.key for member in target.members(db, image)]
     found = [
-        finding for change in changes for finding in verdict_rows.last_of(db, members, change.package_key, change.name)
+        finding for package_key, name in changes for finding in verdict_rows.last_of(db, members, package_key, name)
     ]
     teller = Teller(db, repository, scan, found)
     for finding in found:

@@ -34,12 +34,14 @@ from openecr.scan.inventories import unpack as unpack_layer
 from openecr.scan.limits import LIMITS
 from openecr.scan.packages import DISTRIBUTION_KINDS, ImageInventory
 from openecr.scan.squash import squash
-from openecr.services.ecr.scanning import events, inventory, target, verdicts
+from openecr.services.ecr.scanning import events, inventory, sbom_requests, suppressing, target, verdicts
 from openecr.services.ecr.scanning.frequency_rules import Frequency, by_configuration
-from openecr.services.ecr.scanning.gate_rules import staleness
+from openecr.services.ecr.scanning.gate_rules import PASSING, staleness
 from openecr.services.ecr.scanning.inventory import Keyed
 from openecr.services.ecr.scanning.severity_words import severity_word
+from openecr.services.ecr.scanning.suppressing import Gathered
 from openecr.services.ecr.scanning.target import Target
+from openecr.services.ecr.scanning.vex_documents import VexDocuments
 from openecr.services.ecr.scanning.vulnerability_data import DataDamaged, Opened, VulnerabilityData
 
 log = structlog.get_logger("openecr.scan")
@@ -63,7 +65,7 @@ class Read:
     coverage: Coverage | None = None
 
 
-async def scan_image(deployment: Deployment, data: VulnerabilityData, image_key: int) -> None:
+async def scan_image(deployment: Deployment, data: VulnerabilityData, vex: VexDocuments, image_key: int) -> None:
     """Scan an image, or the members of an index; nothing where it is gone, or where no scan is owed any more."""
     found = await deployment.database.read(partial(target.find, image_key=image_key))
     if found is None or not found.pending:
@@ -72,9 +74,18 @@ async def scan_image(deployment: Deployment, data: VulnerabilityData, image_key:
         try:
             opened, failure = await _data(data)
             results = [await _scan_member(deployment, opened, member) for member in found.members]
-            settling = _Settling(found, opened, failure, tuple(results), deployment.now_us(), _too_old_us(deployment))
+            suppressed = [await suppressing.gather(deployment, vex, member.key) for member in found.members]
+            settling = _Settling(
+                found,
+                opened,
+                failure,
+                tuple(results),
+                tuple(suppressed),
+                deployment.now_us(),
+                _too_old_us(deployment),
+            )
             await deployment.database.write(settling.settle)
-        except verdicts.Superseded:
+        except (verdicts.Superseded, suppressing.Outdated):
             continue
         return
 
@@ -94,7 +105,7 @@ async def _data(data: VulnerabilityData) -> tuple[Opened | None, str | None]:
 async def _scan_member(deployment: Deployment, opened: Opened | None, image: Image) -> Read:
     """Read what an image holds, bring the verdicts on it up to date, and keep it."""
     try:
-        kept = await _inventory(deployment, image)
+        kept = await inventory_of(deployment, image)
     except (IndexingFailed, BlobDamaged, ObjectMissing, KmsRefused) as error:
         return Read(image, None, f"ScanError: {_reason(error)}")
     if opened is None:
@@ -121,7 +132,7 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-async def _inventory(deployment: Deployment, image: Image) -> Keyed:
+async def inventory_of(deployment: Deployment, image: Image) -> Keyed:
     """What an image holds, layer by layer; layers that were never read are read now.
 
     Raises:
@@ -201,6 +212,8 @@ class _Settling:
     failure: str | None
     """Why nothing could be judged at all."""
     results: tuple[Read, ...]
+    suppressed: tuple[Gathered, ...]
+    """Of each member, the VEX statements that count."""
     now_us: int
     too_old_us: int
 
@@ -209,17 +222,27 @@ class _Settling:
 
         Raises:
             Superseded: newer data was published meanwhile.
+            Outdated: other VEX statements count by now.
         """
-        if not images.hold(db, self.target.image.key):
+        held = {key: images.hold(db, key) for key in sorted({self.target.image.key, *self._member_keys})}
+        if not held[self.target.image.key]:
             return
         if self.opened is not None:
             verdicts.require_current(db, self.opened.published.generation)
+        for gathered in self.suppressed:
+            suppressing.settle(db, gathered)
         for scan in self.target.pending:
             settled = self._settled(db, scan)
             scans.put(db, settled)
+            if settled.status in PASSING:
+                sbom_requests.owe_where_wanted(db, self.target.repository.key, self._member_keys)
             events.note_scan(
                 db, self.target.repository, self.target.image, settled, self.now_us, is_first=scan.first_us is None
             )
+
+    @property
+    def _member_keys(self) -> list[int]:
+        return [member.key for member in self.target.members]
 
     def _settled(self, db: Connection, scan: Scan) -> Scan:
         failure = self._failure(scan.scan_type)

@@ -9,11 +9,12 @@ from openecr.db.connection import Connection
 from openecr.db.images import Image
 from openecr.db.repositories import Repository
 from openecr.db.scans import BASIC, ENHANCED, Configuration, Scan
-from openecr.manifest import INDEX_TYPES, Manifest, parse
+from openecr.manifest import INDEX_TYPES, Descriptor, Manifest, parse
 from openecr.services.ecr.scanning.requests import WAITING, is_scannable
 
 MOST_DEPTH = 3
 """Indexes in indexes."""
+_MOST_PARENTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,24 @@ def _members(db: Connection, image: Image, depth: int) -> Iterable[Image]:
             yield from _members(db, member, depth - 1)
 
 
+def indexes_above(db: Connection, image_key: int) -> list[int]:
+    """Keys of the indexes that an image is in, through others too; of each level the first hundred."""
+    found: dict[int, None] = {}
+    level = [image_key]
+    for _ in range(MOST_DEPTH):
+        level = [parent for key in level for parent in image_rows.parents(db, key, _MOST_PARENTS)][:_MOST_PARENTS]
+        found.update(dict.fromkeys(level))
+    return list(found)
+
+
 def _platforms(index: Manifest) -> set[bytes]:
-    """Digests of the members that run somewhere: attestations say that their platform is unknown."""
-    return {
-        member.digest.stored
-        for member in index.members
-        if member.platform is None or "unknown" not in (member.platform.get("os"), member.platform.get("architecture"))
-    }
+    """Digests of the members that run somewhere."""
+    return {member.digest.stored for member in index.members if runs_somewhere(member)}
+
+
+def runs_somewhere(member: Descriptor) -> bool:
+    """Whether a member of an index is for a platform: attestations say that theirs is unknown."""
+    return member.platform is None or "unknown" not in (
+        member.platform.get("os"),
+        member.platform.get("architecture"),
+    )

@@ -72,6 +72,9 @@ class Teller:
             ("package_name", "" if package is None else package.source_name or package.name),
             ("package_version", "" if package is None else package.source_version or package.version),
             ("fixed_in_versions", item.fixed_version or ""),
+            # Counts leave out what VEX suppresses; a basic finding has no status to say so.
+            ("vex_statement", item.justification or ""),
+            ("vex_source", item.source or ""),
         ]
         for rating in details["ratings"]:
             kind = f"CVSS{rating['version'][0]}"
@@ -216,6 +219,8 @@ def _fixed(version: str | None, *, is_systems: bool) -> str:
 
 
 def _remediation(item: ImageFinding, places: Sequence[InstalledPackage]) -> str:
+    if item.justification is not None:
+        return f"None needed: {item.justification}. Source: {item.source}."
     if item.fixed_version is None or not places:
         return "None Provided"
     package = places[0].package
