@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from openecr.keyring import ROOT_KEY_VARIABLE, root_key_path
-from tests.api.support import push
+from tests.api.support import error_of, push
 from tests.object_store import ObjectStore
 from tests.postgres import Cluster
 from tests.registry_client import RegistryClient
@@ -138,6 +138,20 @@ def test_data_that_is_published_during_a_scan_is_what_it_is_judged_by(
     found = settled(ecr, REPOSITORY, imageTag="meanwhile")
     assert names_of(found) == ["CVE-2026-40002"]
     assert found["imageScanFindings"]["findingSeverityCounts"] == {"HIGH": 1}
+
+
+def test_a_scan_by_hand_during_one_on_push_counts(server: Server, ecr: Any, docker: RegistryClient) -> None:
+    push(docker, REPOSITORY, "by-hand", "by-hand", layers=(debian(**OLD_ROOT), crowd("by-hand")))
+    (reading,) = wait_for(lambda: indexing_children(server), "a layer is being read")
+    os.kill(reading, signal.SIGSTOP)
+    ecr.start_image_scan(repositoryName=REPOSITORY, imageId={"imageTag": "by-hand"})
+
+    os.kill(reading, signal.SIGCONT)
+
+    assert len(names_of(settled(ecr, REPOSITORY, imageTag="by-hand"))) == 6
+    wait_for(lambda: not server.rows("SELECT 1 FROM job WHERE queue = 'scan'"), "no scan is owed")
+    code, _ = error_of(ecr.start_image_scan, repositoryName=REPOSITORY, imageId={"imageTag": "by-hand"})
+    assert code == "LimitExceededException"
 
 
 def test_an_image_that_is_deleted_during_its_scan_leaves_nothing(
