@@ -178,7 +178,7 @@ IMAGES: dict[str, tuple[Callable[[Mapping[str, str]], Files], Planted, dict[str,
     "python": (
         python,
         {"Flask": ("2.2.4", "2.2.5"), "PyYAML": ("5.3.1", "5.4")},
-        {"CVE-2023-30861": (None, "2.2.5"), "CVE-2020-14343": (Severity.CRITICAL, "5.4")},
+        {"CVE-2023-30861": (None, "2.2.5"), "CVE-2020-14343": (None, "5.4")},
     ),
     "node": (node, {"lodash": ("4.17.20", "4.17.21")}, {"CVE-2021-23337": (Severity.HIGH, "4.17.21")}),
     "java": (
