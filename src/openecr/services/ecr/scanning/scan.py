@@ -34,7 +34,7 @@ from openecr.scan.inventories import unpack as unpack_layer
 from openecr.scan.limits import LIMITS
 from openecr.scan.packages import DISTRIBUTION_KINDS, ImageInventory
 from openecr.scan.squash import squash
-from openecr.services.ecr.scanning import events, inventory, sbom_requests, suppressing, target, verdicts
+from openecr.services.ecr.scanning import events, inventory, requests, sbom_requests, suppressing, target, verdicts
 from openecr.services.ecr.scanning.frequency_rules import Frequency, by_configuration
 from openecr.services.ecr.scanning.gate_rules import PASSING, staleness
 from openecr.services.ecr.scanning.inventory import Keyed
@@ -231,7 +231,11 @@ class _Settling:
             verdicts.require_current(db, self.opened.published.generation)
         for gathered in self.suppressed:
             suppressing.settle(db, gathered)
-        for scan in self.target.pending:
+        for owed in self.target.pending:
+            # Asked again: it may have been asked for by hand, which counts, or forgotten by an archival.
+            scan = scans.find(db, owed.image_key, owed.scan_type)
+            if scan is None or scan.status not in requests.WAITING:
+                continue
             settled = self._settled(db, scan)
             scans.put(db, settled)
             if settled.status in PASSING:
