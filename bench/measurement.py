@@ -35,6 +35,7 @@ class Scale:
     load_minutes: float = 10
     shared_pushes: int = 1000
     scanned_images: int = 10_000
+    expired_images: int = 50_000
     shared_base_bytes: int = 100_000_000
     advisory_records: int = 200_000
 
@@ -57,6 +58,7 @@ QUICK = Scale(
     load_minutes=0.5,
     shared_pushes=60,
     scanned_images=500,
+    expired_images=5_000,
     shared_base_bytes=1_000_000,
     advisory_records=20_000,
 )

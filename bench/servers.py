@@ -261,6 +261,10 @@ class OpenEcr(Server):
     def create_repository(self, name: str) -> None:
         self._boto3().create_repository(repositoryName=name)
 
+    def put_lifecycle_policy(self, repository: str, text: str) -> None:
+        """Put a policy; its job is due after ``lifecycle_delay``."""
+        self._boto3().put_lifecycle_policy(repositoryName=repository, lifecyclePolicyText=text)
+
     def sign_api_call(self, operation: str, body: bytes) -> tuple[str, dict[str, str]]:
         """Path and headers of a signed api-plane call, so that only its sending and answer need be timed."""
         endpoint = self._variables["AWS_ENDPOINT_URL_ECR"]

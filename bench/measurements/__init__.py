@@ -6,6 +6,7 @@ from bench.measurements.blob_push import BlobPush
 from bench.measurements.collection import Collection
 from bench.measurements.collection_load import CollectionLoad
 from bench.measurements.encryption import Encryption
+from bench.measurements.expiry import Expiry
 from bench.measurements.indexing import Indexing
 from bench.measurements.large_layer import LargeLayer
 from bench.measurements.lifecycle import Lifecycle
@@ -41,4 +42,5 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     CollectionLoad(),
     SharedBase(),
     Rescan(),
+    Expiry(),
 )
