@@ -8,7 +8,8 @@ import pytest
 from tests.api.support import ACCOUNT, arn_of, bad_parameter, error_of, members_of, repository_missing
 from tests.places import ON_DATABASES
 from tests.running import Server
-from tests.scanned_images import enhanced
+from tests.scanned_images import enhanced, events_of
+from tests.waiting import wait_until
 
 pytestmark = ON_DATABASES
 NEW = {"scanType": "BASIC", "rules": []}
@@ -198,6 +199,33 @@ def test_enhanced_scanning_knows_rules_alone(ecr: Any, repository: str) -> None:
         )
         assert refused == ("ValidationException", "This feature is disabled")
     assert applied(ecr, repository) == [("SCAN_ON_PUSH", True, [])]
+
+
+def test_every_change_of_a_frequency_is_told_once(server: Server, ecr: Any, repository: str) -> None:
+    """However quickly one follows another."""
+    for scan_type, frequency in (
+        ("ENHANCED", "SCAN_ON_PUSH"),
+        ("ENHANCED", "CONTINUOUS_SCAN"),
+        ("BASIC", "SCAN_ON_PUSH"),
+    ):
+        ecr.put_registry_scanning_configuration(scanType=scan_type, rules=[rule(frequency, repository)])
+    wait_until(lambda: not server.rows("SELECT 1 FROM job WHERE kind = 'apply-scanning'"), "the rules are applied")
+
+    events = events_of(server, "ECR Scan Resource Change", repository)
+
+    changes = [
+        (item["previous-scan-frequency"], item["scan-frequency"])
+        for event in events
+        for item in event["detail"]["repositories"]
+        if item["repository-name"] == repository
+    ]
+    assert sorted(changes) == [("MANUAL", "SCAN_ON_PUSH"), ("SCAN_ON_PUSH", "CONTINUOUS_SCAN")]
+    detail = events[0]["detail"]
+    assert (detail["action-type"], detail["resource-type"], detail["scan-type"]) == (
+        "SCAN_FREQUENCY_CHANGE",
+        "REPOSITORY",
+        "ENHANCED",
+    )
 
 
 def test_many_repositories_are_asked_for_at_once(ecr: Any, unchecked: Any, repository: str) -> None:

@@ -324,12 +324,17 @@ def test_a_registrys_gate_is_of_those_that_have_none_of_their_own(
 ) -> None:
     own = f"{repository}-own"
     ecr.create_repository(repositoryName=own, imageScanningConfiguration={"scanOnPush": True})
-    for name in (repository, own):
-        scanned(ecr, docker, name, "v1", debian(openssl="3.0.11-1~deb12u1"))
+    digests = {
+        name: scanned(ecr, docker, name, "v1", debian(openssl="3.0.11-1~deb12u1")).digest for name in (repository, own)
+    }
 
     def served() -> tuple[bool, bool]:
         one, two = (
-            {docker.request("GET", f"{docker.path(name)}/manifests/v1").status == 200 for _ in range(4)}
+            {
+                docker.request("GET", f"{docker.path(name)}/manifests/{reference}").status == 200
+                for reference in ("v1", digests[name])
+                for _ in range(4)
+            }
             for name in (repository, own)
         )
         assert len(one) == len(two) == 1
