@@ -14,10 +14,6 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ROUNDS ?= 100
 INPUTS := pyproject.toml requirements.lock
-# The quick ones first, what needs real clients last.
-SUITES := $(patsubst tests/%/,%,$(wildcard tests/*/))
-TESTS := $(patsubst %,tests/%,$(filter unit,$(SUITES)) $(filter-out unit e2e,$(SUITES)) $(filter e2e,$(SUITES)))
-
 # The tests start Python a thousand times: its bytecode is kept, whatever the environment says, where clean finds it.
 test crash: export PYTHONDONTWRITEBYTECODE =
 test crash: export PYTHONPYCACHEPREFIX = $(CURDIR)/$(VENV)/bytecode
@@ -29,7 +25,7 @@ run: $(VENV)/installed
 	@deploy/run.sh $(CURDIR)/$(BIN)/openecr $(FLAGS)
 
 test: check
-	$(BIN)/python -m pytest --durations=25 --durations-min=1 $(TESTS) $(FLAGS)
+	$(BIN)/python -m tests.side_by_side $(FLAGS)
 
 crash: $(VENV)/installed-dev
 	OPENECR_TEST_CRASH_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest --durations=0 tests/many/test_crashes.py $(FLAGS)

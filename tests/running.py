@@ -2,16 +2,20 @@
 
 import asyncio
 import base64
+import fcntl
 import json
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,13 +37,31 @@ T = TypeVar("T")
 DEFAULT_ACCOUNT = "123456789012"
 OTHER_ACCOUNT = "999988887777"
 START_SECONDS = 60
+_held_ports: deque[int] = deque()
+_MOST_HELD = 200
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that no other test of this machine is given for a good while.
+
+    Below those that the kernel gives to clients: a connection that goes out may not take it before it is listened on.
+    """
+    folder = Path(tempfile.gettempdir()) / "openecr-test-ports"
+    folder.mkdir(exist_ok=True)
+    for port in random.sample(range(20_000, 32_000), 12_000):
+        held = os.open(folder / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind(("0.0.0.0", port))
+        except OSError:
+            os.close(held)
+            continue
+        _held_ports.append(held)
+        if len(_held_ports) > _MOST_HELD:
+            os.close(_held_ports.popleft())
+        return port
+    raise AssertionError("no port is free")
 
 
 def environment() -> dict[str, str]:

@@ -45,13 +45,18 @@ def layer(files: Mapping[str, str | bytes]) -> bytes:
     return gzip.compress(plain.getvalue(), mtime=0)
 
 
-def debian(**versions: str) -> bytes:
-    """The root of a Debian 12 with these packages; underscores of names are dashes."""
+def debian_files(**versions: str) -> dict[str, str]:
+    """Files of a Debian 12 with these packages; underscores of names are dashes."""
     stanzas = [
         f"Package: {name.replace('_', '-')}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {version}\n"
         for name, version in versions.items()
     ]
-    return layer({"etc/os-release": _DEBIAN, "var/lib/dpkg/status": "\n".join(stanzas)})
+    return {"etc/os-release": _DEBIAN, "var/lib/dpkg/status": "\n".join(stanzas)}
+
+
+def debian(**versions: str) -> bytes:
+    """The root of a Debian 12 with these packages."""
+    return layer(debian_files(**versions))
 
 
 def alpine(**versions: str) -> bytes:
@@ -69,25 +74,31 @@ def unknown_distribution(**versions: str) -> bytes:
     return layer({"etc/os-release": _NOBODY, "var/lib/dpkg/status": "\n".join(stanzas)})
 
 
+def python_files(**versions: str) -> dict[str, str]:
+    """Files of installed Python packages."""
+    site = "usr/lib/python3/site-packages"
+    return {
+        f"{site}/{name}-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        for name, version in versions.items()
+    }
+
+
 def python(**versions: str) -> bytes:
     """Installed Python packages."""
-    site = "usr/lib/python3/site-packages"
-    return layer(
-        {
-            f"{site}/{name}-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-            for name, version in versions.items()
-        }
-    )
+    return layer(python_files(**versions))
+
+
+def node_files(**versions: str) -> dict[str, str]:
+    """Files of installed npm packages."""
+    return {
+        f"app/node_modules/{name}/package.json": json.dumps({"name": name, "version": version})
+        for name, version in versions.items()
+    }
 
 
 def node(**versions: str) -> bytes:
     """Installed npm packages."""
-    return layer(
-        {
-            f"app/node_modules/{name}/package.json": json.dumps({"name": name, "version": version})
-            for name, version in versions.items()
-        }
-    )
+    return layer(node_files(**versions))
 
 
 def jar(group: str, artifact: str, version: str) -> bytes:

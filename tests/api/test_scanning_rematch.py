@@ -151,6 +151,12 @@ def test_an_advisory_changes(
     assert told(server, continuous) == [(cve(item), "ACTIVE")]
     assert len(found) == 2  # nothing is listed as closed that goes on
 
+    again = hole("changes", urgency="not yet assigned", vector=CRITICAL, fixed="1.1", details="Said otherwise.")
+    vulnerabilities.publish(again)
+
+    assert findings(ecr, continuous)[cve(item)]["description"] == "Said otherwise."
+    assert told(server, continuous) == [(cve(item), "ACTIVE")]  # words are told, and are no news
+
 
 def test_images_that_are_not_scanned_continuously_stay_as_they_were(
     server: Server, vulnerabilities: VulnerabilityData, ecr: Any, docker: RegistryClient, repository: str

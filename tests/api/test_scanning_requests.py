@@ -136,6 +136,26 @@ def test_what_was_pushed_again_keeps_its_scan(ecr: Any, docker: RegistryClient, 
     assert again["imageScanFindings"] == first["imageScanFindings"]
 
 
+def test_what_is_pushed_again_and_has_no_scan_gets_one(ecr: Any, docker: RegistryClient, repository: str) -> None:
+    """None by the registry's type of scanning, or one that failed: a pipeline that pushes again waits for it."""
+    image = push(docker, repository, "a", "v1", layers=(debian(**OLD_ROOT),))
+    with enhanced(ecr, on_push=[repository]):
+        push_manifest(docker, repository, image.manifest, "v2")
+        assert len(names_of(settled(ecr, repository, imageTag="v2"))) == 6
+    assert findings_error(ecr, repository, imageTag="v2") == never_scanned(repository, tag="v2")
+
+
+def test_a_scan_that_failed_is_made_again_by_a_push(
+    vulnerabilities: VulnerabilityData, ecr: Any, docker: RegistryClient, repository: str
+) -> None:
+    scan_on_push(ecr, repository)
+    with vulnerabilities.none():
+        image = push(docker, repository, "a", "v1", layers=(debian(**OLD_ROOT),))
+        assert status_of(settled(ecr, repository, imageTag="v1"))[0] == "FAILED"
+    push_manifest(docker, repository, image.manifest, "v1")
+    assert status_of(settled(ecr, repository, imageTag="v1")) == COMPLETE
+
+
 def test_a_scan_is_started_by_tag_and_by_digest(ecr: Any, docker: RegistryClient, repository: str) -> None:
     image = push(docker, repository, "a", "v1", layers=(debian(**OLD_ROOT),))
     other = push(docker, repository, "b", layers=(debian(**OLD_ROOT),))

@@ -67,7 +67,7 @@ def unnamed_objects(data_dir: Path, **where: Any) -> set[str]:
     with _opened(Settings(data_dir=data_dir, **where)) as query:
         rows = query(
             "SELECT object_id FROM blob UNION SELECT object_id FROM upload UNION SELECT object_id FROM discarded_object"
-            " UNION SELECT object_id FROM audit_segment"
+            " UNION SELECT object_id FROM audit_segment UNION SELECT object_id FROM vulnerability_data"
         )
     return stored - {row[0] for row in rows}
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,19 @@ def test_orphan_that_inherited_the_lock_still_holds_it_and_is_named(tmp_path: Pa
         orphan.communicate()
     assert not is_held(tmp_path)
     ServeLock.take(tmp_path).close()
+
+
+def test_a_holder_that_nobody_named_and_that_ends_is_waited_for(tmp_path: Path) -> None:
+    lock = ServeLock.take(tmp_path)
+    dying = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(lock.descriptor,))
+    lock.name(2**22 - 3, [])
+    lock.close()
+    assert is_held(tmp_path)
+
+    with ThreadPoolExecutor(1) as thread:
+        taken = thread.submit(ServeLock.take, tmp_path)
+        dying.communicate(b"\n")
+        taken.result(timeout=30).close()
 
 
 def test_shorter_names_leave_nothing_of_longer_ones(tmp_path: Path) -> None:

@@ -97,10 +97,10 @@ def test_a_scan_whose_job_process_is_killed_is_made_by_the_next(
     os.kill(job, signal.SIGKILL)
 
     assert waiting(server)
-    wait_for(lambda: not Path(f"/proc/{reading}").exists(), "the process that read the layer ended with its parent")
-    # The lease of the process that is gone would last a minute.
-    wait_for(lambda: children(server.data_dir, "job") not in ([], [job]), "another job process is there")
+    # The lease of the process that is gone would last a minute; the next one looks when it starts.
     server.execute("UPDATE job SET lease_until_us = 1 WHERE queue = 'scan' AND state = 'running'")
+    wait_for(lambda: not Path(f"/proc/{reading}").exists(), "the process that read the layer ended with its parent")
+    wait_for(lambda: children(server.data_dir, "job") not in ([], [job]), "another job process is there")
     found = settled(ecr, REPOSITORY, imageTag="killed")
     assert (found["imageScanStatus"]["status"], len(names_of(found))) == ("COMPLETE", 6)
     assert len(events_of(server, "ECR Image Scan", REPOSITORY)) == 1

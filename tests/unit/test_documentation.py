@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from tests import side_by_side
 
 from openecr.aws import model
 from openecr.cli.application import app
@@ -148,13 +149,14 @@ def test_the_lock_names_versions_and_no_place() -> None:
     assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
 
 
-def test_tests_run_from_unit_to_end_to_end() -> None:
+def test_every_suite_is_run_and_from_unit_to_end_to_end() -> None:
+    first, one, other = side_by_side.streams()
+
+    suites = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
+    assert sorted(first + one + other) == sorted(suites)
+    assert (first, one[-1]) == (["unit"], "e2e")
     printed = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-
-    suites = re.findall(r"tests/(\w+)", printed)
-
-    assert suites[0] == "unit"
-    assert "e2e" not in suites[:-1]
+    assert "python -m tests.side_by_side" in printed
 
 
 @pytest.mark.parametrize(

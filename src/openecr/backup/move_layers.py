@@ -23,11 +23,12 @@ from openecr.backup.folder import BackupRefused
 from openecr.backup.take import Watcher
 from openecr.blobs.opening import locations, open_stores
 from openecr.blobs.store import BlobDamaged, BlobStore, ObjectMissing, StoreFailed, StoreUnmarked, split_object_id
-from openecr.db import audit, integrity, jobs
+from openecr.db import audit, integrity, jobs, vulnerability_data
 from openecr.db import deployment as facts
 from openecr.db.audit import Segment
 from openecr.db.connection import Connection, Database
 from openecr.db.integrity import StoredBlob, StoredUpload
+from openecr.db.vulnerability_data import Published
 from openecr.deployment import Deployment
 from openecr.errors import KmsRefused, StorageFull
 from openecr.names import Digest
@@ -131,7 +132,8 @@ class _Carrying:
                 await _for_each(under_way, self._upload)
         async with aclosing(_pages(self._database, audit.segments_after)) as segments:
             async for recorded in segments:
-                await _for_each(recorded, self._segment)
+                await _for_each(recorded, self._named_object)
+        await _for_each(await self._database.read(vulnerability_data.all_builds), self._named_object)
 
     def result(self, place: str, mark: str) -> Carried:
         """What was done."""
@@ -166,11 +168,12 @@ class _Carrying:
             else:
                 self._gone += 1
 
-    async def _segment(self, segment: Segment) -> None:
-        """A sealed part of the audit trail: its bytes prove themselves only when they are read."""
-        if split_object_id(segment.object_id)[0] is not None:
+    async def _named_object(self, named: Segment | Published) -> None:
+        """A sealed part of the audit trail, or a build of the vulnerability data: whoever reads it sees whether it is
+        whole."""
+        if split_object_id(named.object_id)[0] is not None:
             self._elsewhere += 1
-        elif await self._as_it_lies(segment.object_id, None):
+        elif await self._as_it_lies(named.object_id, None):
             self._objects += 1
         else:
             self._gone += 1

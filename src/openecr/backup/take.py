@@ -55,10 +55,13 @@ LEFT_OUT = frozenset(
         "last_commit",
         "audit_segment",
         "audit_server",
+        "vulnerability_data",
+        "event",
     )
 )
 """What only means something beside the store and the servers of its moment: uploads under way begin again. The audit
-trail tells what happened here: a deployment that is restored elsewhere begins its own."""
+trail and the events tell what happened here: a deployment that is restored elsewhere begins its own. Vulnerability data
+is fetched anew, rather than kept in every backup."""
 _ROWS = 500
 _AT_ONCE = 8
 

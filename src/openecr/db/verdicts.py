@@ -74,20 +74,27 @@ class Change:
 
 
 def changed_after(db: Connection, package_keys: Sequence[int], generation: int) -> list[Change]:
-    """What is of packages otherwise than by a generation of the data, each once."""
-    found: dict[tuple[int, str], int] = {}
+    """What is of packages otherwise than by a generation of the data, each once; new words alone are no change."""
+    before: dict[tuple[int, str], tuple[int | str | None, ...]] = {}
+    now: dict[tuple[int, str], tuple[int | str | None, ...]] = {}
+    at_us: dict[tuple[int, str], int] = {}
     for start in range(0, len(package_keys), _AT_ONCE):
         named = {f"k{number}": key for number, key in enumerate(package_keys[start : start + _AT_ONCE])}
         names = ", ".join(f":{name}" for name in named)
         rows = db.rows(
-            f"SELECT package_key, name, since_us, until_us FROM package_finding WHERE package_key IN ({names})"
+            "SELECT package_key, name, since_generation, until_generation, since_us, until_us, severity, score_tenths,"
+            f" fixed_version FROM package_finding WHERE package_key IN ({names})"
             " AND (since_generation > :generation OR until_generation > :generation)",
             generation=generation,
             **named,
         )
-        for key, name, since_us, until_us in rows:
-            found[key, name] = max(found.get((key, name), 0), since_us, until_us or 0)
-    return [Change(key, name, at_us) for (key, name), at_us in found.items()]
+        for key, name, since, until, since_us, until_us, *shape in rows:
+            if since <= generation:
+                before[key, name] = tuple(shape)
+            if until is None:
+                now[key, name] = tuple(shape)
+            at_us[key, name] = max(at_us.get((key, name), 0), since_us, until_us or 0)
+    return [Change(*found, us) for found, us in at_us.items() if before.get(found) != now.get(found)]
 
 
 def begin(db: Connection, package_key: int, verdict: Verdict, generation: int, now_us: int) -> None:

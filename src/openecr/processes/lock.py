@@ -6,8 +6,12 @@ The lock belongs to the open file, so it is free only when the last of them is g
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
+
+_DYING_SECONDS = 5.0
+_LOOK_SECONDS = 0.02
 
 
 class AlreadyServed(Exception):
@@ -22,16 +26,14 @@ class ServeLock:
 
     @classmethod
     def take(cls, data_dir: Path) -> "ServeLock":
-        """Take the lock.
+        """Take the lock; what only dies still is waited for, so that whoever starts a killed server anew need not.
 
         Raises:
             AlreadyServed: a server, or a worker that outlived one, is at work here.
         """
         path = lock_path(data_dir)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(descriptor, data_dir):
             os.close(descriptor)
             pids = [pid for pid in named_pids(data_dir) if is_alive(pid)]
             named = f"process {pids[0]}" if pids else "another process"
@@ -50,6 +52,24 @@ class ServeLock:
     def close(self) -> None:
         """Let go of this process's hold."""
         os.close(self.descriptor)
+
+
+def _locked(descriptor: int, data_dir: Path) -> bool:
+    """Take the lock of an open file; False where somebody is at work, or does not end dying.
+
+    A killed process is dead to its parent before the last of its threads lets go of its files, and a child that was
+    being started is not named yet.
+    """
+    until = time.monotonic() + _DYING_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until or any(is_alive(pid) for pid in named_pids(data_dir)):
+                return False
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return True
 
 
 def lock_path(data_dir: Path) -> Path:

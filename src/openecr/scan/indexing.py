@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -102,6 +103,10 @@ class Indexer:
         )
         if process.stdin is None or process.stdout is None:
             raise IndexingFailed("the process that reads layers has no pipes")
+        # The usual 64 KiB would make two processes wait for each other thousands of times a layer. Loops that do not
+        # show their pipes (uvloop's, of the job processes) keep those.
+        with contextlib.suppress(OSError, AttributeError, TypeError):
+            fcntl.fcntl(process.stdin.get_extra_info("pipe"), fcntl.F_SETPIPE_SZ, PART_BYTES)
         return _Child(process, process.stdin, process.stdout)
 
     async def _end(self) -> int | None:

@@ -50,7 +50,8 @@ _HEADERS = re.compile(r"linux-libc-dev(?:-.*)?|linux-headers(?:-.*)?|kernel-(?:.
 def match_key(installed: InstalledPackage, distribution: Distribution | None) -> tuple[MatchKey, ...]:
     """What to look up for a package; nothing where no ecosystem speaks of it, or another package answers for it."""
     package = installed.package
-    if not package.name or not package.version:
+    if not package.name or not package.version or _has_null(package):
+        # No ecosystem has the character in a name, and no text column takes it.
         return ()
     if package.ecosystem in DISTRIBUTION_KINDS:
         return _of_distribution(package, distribution)
@@ -59,6 +60,11 @@ def match_key(installed: InstalledPackage, distribution: Distribution | None) ->
     if installed.owned and _answers_for_files(distribution):
         return ()
     return _of_language(package)
+
+
+def _has_null(package: Package) -> bool:
+    texts = (package.name, package.version, package.module, package.source_name, package.source_version)
+    return any("\0" in text for text in texts)
 
 
 def _of_distribution(package: Package, distribution: Distribution | None) -> tuple[MatchKey, ...]:

@@ -1,5 +1,7 @@
 """Distributions and packages → what is looked up."""
 
+from dataclasses import replace
+
 import pytest
 from tests.osv_records import RecordsIndex, record
 
@@ -110,6 +112,9 @@ def rpm(name: str, version: str, **more: str) -> Package:
     return Package("rpm", name, version, "rpm", **more)  # type: ignore[arg-type]
 
 
+OPENSSL = Package("dpkg", "openssl", "3.0.8-1", "dpkg", source_name="openssl")
+
+
 def test_debian_is_asked_by_source() -> None:
     package = Package("dpkg", "libgcc-s1", "12.2.0-14+b1", "dpkg", source_name="gcc-12", source_version="12.2.0-14")
     assert keys(package) == [MatchKey("Debian:12", "gcc-12", "12.2.0-14")]
@@ -207,3 +212,18 @@ def test_what_the_distribution_put_there_is_its_own_to_judge() -> None:
 )
 def test_but_not_where_the_distribution_says_little_or_nothing(distribution: Distribution | None) -> None:
     assert keys(Package("PyPI", "urllib3", "1.26.12", "python-installed"), distribution, owned=True)
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        replace(OPENSSL, name="a\0b"),
+        replace(OPENSSL, version="1\0"),
+        replace(OPENSSL, module="\0"),
+        replace(OPENSSL, source_name="a\0b"),
+        replace(OPENSSL, source_version="\0001"),
+    ],
+)
+def test_a_null_character_is_in_nobodys_name(package: Package) -> None:
+    assert keys(OPENSSL)
+    assert keys(package) == []

@@ -123,11 +123,11 @@ def push_image(
         )
         if manifest.is_index:
             storage_classes.activate_members(call.db, repository, image_key, call.now_us)
-        scan_requests.owe_on_push(call.db, repository, image_key, manifest, call.now_us)
     else:
         image_key = existing.key
         if existing.status != "ACTIVE":
             storage_classes.activate(call.db, repository, existing, call.now_us)
+    scan_requests.owe_on_push(call.db, repository, image_key, manifest, call.now_us)
     for tag in tags:
         images.set_tag(call.db, repository.key, tag, image_key, call.now_us)
     if tags and images.count_tags(call.db, image_key) > MOST_TAGS_PER_IMAGE:

@@ -1,7 +1,7 @@
 """What an image holds, as it is kept: a compressed document beside the rows that verdicts are found by."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -85,7 +85,7 @@ def keyed(inventory: ImageInventory, layers: tuple[str, ...], *, architecture: s
 def pack(found: Keyed, package_keys: Mapping[MatchKey, int]) -> bytes:
     """An inventory as it is kept."""
     document = {
-        "distribution": asdict(found.inventory.distribution) if found.inventory.distribution else None,
+        "distribution": found.inventory.distribution,
         "packages": [
             _packed(installed, [package_keys[key] for key in keys])
             for installed, keys in zip(found.inventory.packages, found.keys, strict=True)
@@ -99,8 +99,7 @@ def pack(found: Keyed, package_keys: Mapping[MatchKey, int]) -> bytes:
 
 
 def _packed(installed: InstalledPackage, keys: Sequence[int]) -> list[Any]:
-    told = {name: value for name, value in asdict(installed.package).items() if value not in ("", False, ())}
-    return [told, installed.path, installed.layer, int(installed.owned), list(keys)]
+    return [installed.package, installed.path, installed.layer, int(installed.owned), keys]
 
 
 def unpack(content: bytes) -> KeptInventory:
@@ -121,5 +120,5 @@ def unpack(content: bytes) -> KeptInventory:
 
 def _unpacked(item: list[Any]) -> KeptPackage:
     told, path, layer, owned, keys = item
-    package = Package(**told | {"licenses": tuple(told.get("licenses", ()))})
+    package = Package(**told | {"licenses": tuple(told["licenses"])})
     return KeptPackage(InstalledPackage(package, path, layer, bool(owned)), tuple(keys))

@@ -71,7 +71,9 @@ async def _rematch(deployment: Deployment, data: VulnerabilityData, vex: VexDocu
     after = 0
     while step := await deployment.database.read(partial(inventories.packages_after, after=after, most=_STEP)):
         after = step[-1][0]
-        chosen = [package for _, package in step if concerned is None or concerned(package)]
+        found = await deployment.database.read(partial(verdict_rows.of_packages, package_keys=[key for key, _ in step]))
+        # What has findings is asked again in any case: their severities, scores and words are of other rows.
+        chosen = [package for key, package in step if concerned is None or found[key] or concerned(package)]
         if chosen:
             keys = await verdicts.settle(deployment.database, opened, chosen, deployment.now_us())
             packages += len(chosen)

@@ -41,7 +41,8 @@ def is_scannable(media_type: str, config_media_type: str | None, layer_types: It
 def owe_on_push(db: Connection, repository: Repository, image_key: int, manifest: Manifest, now_us: int) -> None:
     """Owe the scan of an image that is pushed, in the transaction of the push, where the repository is scanned so.
 
-    The scan is registered at once: the waiter of the SDKs gives up on an image that has none.
+    The scan is registered at once: the waiter of the SDKs gives up on an image that has none. One that is pushed again
+    keeps its scan, unless that failed, or the registry scans otherwise by now.
     """
     config = manifest.config.media_type if manifest.config else None
     if manifest.is_index or is_scannable(manifest.media_type, config, (item.media_type for item in manifest.layers)):
@@ -60,7 +61,10 @@ def owe_on_activation(db: Connection, repository: Repository, image: Image, now_
 
 def _owe_where_wanted(db: Connection, repository: Repository, image_key: int, now_us: int) -> None:
     configuration = scans.configuration(db, repository.registry_key)
-    if by_configuration(configuration, repository).on_push:
+    if not by_configuration(configuration, repository).on_push:
+        return
+    last = scans.find(db, image_key, configuration.scan_type)
+    if last is None or last.status == "FAILED":
         owe(db, image_key, configuration.scan_type, now_us)
 
 

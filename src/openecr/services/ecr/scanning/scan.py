@@ -113,14 +113,16 @@ async def _scan_member(deployment: Deployment, opened: Opened | None, image: Ima
     now_us = deployment.now_us()
     package_keys = await verdicts.settle(deployment.database, opened, kept.distinct, now_us)
     document = await asyncio.to_thread(inventory.pack, kept, package_keys)
-    await deployment.database.write(
-        partial(
-            _keep,
-            image_key=image.key,
-            document=ImageDocument(CATALOGERS_VERSION, document, now_us),
-            packages=kept.rows(package_keys),
+    stored = await deployment.database.read(partial(inventories.find_image, image_key=image.key))
+    if stored is None or (stored.catalogers, stored.document) != (CATALOGERS_VERSION, document):
+        await deployment.database.write(
+            partial(
+                _keep,
+                image_key=image.key,
+                document=ImageDocument(CATALOGERS_VERSION, document, now_us),
+                packages=kept.rows(package_keys),
+            )
         )
-    )
     return Read(image, kept, coverage=coverage(kept.inventory, kept.distinct, opened.index))
 
 

@@ -7,7 +7,7 @@ Every write holds the build in use: verdicts of an older one are never written o
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -70,8 +70,8 @@ def _told(finding: Finding) -> _Told:
     document: dict[str, Any] = {
         "advisory": finding.advisory,
         "related": finding.related,
-        "rating": asdict(finding.rating) if finding.rating else None,
-        "details": asdict(finding.details),
+        "rating": finding.rating,
+        "details": finding.details,
     }
     return _Told(
         finding.name,
