@@ -40,11 +40,17 @@ CROWD = 190_000
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("scanning"), "--workers", "1") as started:
-        VulnerabilityData(started, tmp_path_factory.mktemp("vulnerabilities")).publish()
         started.client("ecr").create_repository(
             repositoryName=REPOSITORY, imageScanningConfiguration={"scanOnPush": True}
         )
         yield started
+
+
+@pytest.fixture(scope="module", autouse=True)
+def vulnerabilities(server: Server, tmp_path_factory: pytest.TempPathFactory) -> VulnerabilityData:
+    data = VulnerabilityData(server, tmp_path_factory.mktemp("vulnerabilities"))
+    data.publish()
+    return data
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +63,9 @@ def docker(server: Server) -> RegistryClient:
     return RegistryClient(server.port, server.password())
 
 
-@pytest.fixture(scope="module")
-def crowd() -> bytes:
+def crowd(about: str) -> bytes:
     """A layer of very many empty files, none of which is of interest."""
-    entry = tarfile.TarInfo("crowd/" + "x" * 80)
+    entry = tarfile.TarInfo(f"{about}/" + "x" * 80)
     return gzip.compress(entry.tobuf() * CROWD + bytes(1024), 1)
 
 
@@ -88,9 +93,9 @@ def waiting(server: Server) -> bool:
 
 
 def test_a_scan_whose_job_process_is_killed_is_made_by_the_next(
-    server: Server, ecr: Any, docker: RegistryClient, crowd: bytes
+    server: Server, ecr: Any, docker: RegistryClient
 ) -> None:
-    push(docker, REPOSITORY, "killed", "killed", layers=(debian(**OLD_ROOT), crowd))
+    push(docker, REPOSITORY, "killed", "killed", layers=(debian(**OLD_ROOT), crowd("killed")))
     (reading,) = wait_for(lambda: indexing_children(server), "a layer is being read")
     (job,) = children(server.data_dir, "job")
 
@@ -106,10 +111,9 @@ def test_a_scan_whose_job_process_is_killed_is_made_by_the_next(
     assert len(events_of(server, "ECR Image Scan", REPOSITORY)) == 1
 
 
-def test_a_lost_reader_fails_one_scan(server: Server, ecr: Any, docker: RegistryClient, crowd: bytes) -> None:
+def test_a_lost_reader_fails_one_scan(server: Server, ecr: Any, docker: RegistryClient) -> None:
     """As the kernel does with one that takes more memory than there is."""
-    other = gzip.compress(gzip.decompress(crowd)[512:], 1)
-    push(docker, REPOSITORY, "lost", "lost", layers=(debian(**OLD_ROOT, about="lost"), other))
+    push(docker, REPOSITORY, "lost", "lost", layers=(debian(**OLD_ROOT, about="lost"), crowd("lost")))
     (reading,) = wait_for(lambda: indexing_children(server), "a layer is being read")
 
     os.kill(reading, signal.SIGKILL)
@@ -119,6 +123,40 @@ def test_a_lost_reader_fails_one_scan(server: Server, ecr: Any, docker: Registry
     assert (status_of(found), found["imageScanFindings"]) == (told, {})
     ecr.start_image_scan(repositoryName=REPOSITORY, imageId={"imageTag": "lost"})
     assert settled(ecr, REPOSITORY, imageTag="lost")["imageScanStatus"]["status"] == "COMPLETE"
+
+
+def test_data_that_is_published_during_a_scan_is_what_it_is_judged_by(
+    server: Server, vulnerabilities: VulnerabilityData, ecr: Any, docker: RegistryClient
+) -> None:
+    push(docker, REPOSITORY, "meanwhile", "meanwhile", layers=(debian(meanwhile="1.0"), crowd("meanwhile")))
+    (reading,) = wait_for(lambda: indexing_children(server), "a layer is being read")
+    os.kill(reading, signal.SIGSTOP)
+    vulnerabilities.publish(debian_record("CVE-2026-40002", "meanwhile", urgency="high"))
+
+    os.kill(reading, signal.SIGCONT)
+
+    found = settled(ecr, REPOSITORY, imageTag="meanwhile")
+    assert names_of(found) == ["CVE-2026-40002"]
+    assert found["imageScanFindings"]["findingSeverityCounts"] == {"HIGH": 1}
+
+
+def test_an_image_that_is_deleted_during_its_scan_leaves_nothing(
+    server: Server, ecr: Any, docker: RegistryClient
+) -> None:
+    before = server.log().count('"job_failed"')
+    push(docker, REPOSITORY, "deleted", "deleted", layers=(debian(deleted="1.0"), crowd("deleted")))
+    (reading,) = wait_for(lambda: indexing_children(server), "a layer is being read")
+    os.kill(reading, signal.SIGSTOP)
+    ecr.batch_delete_image(repositoryName=REPOSITORY, imageIds=[{"imageTag": "deleted"}])
+
+    os.kill(reading, signal.SIGCONT)
+
+    wait_for(lambda: not server.rows("SELECT 1 FROM job WHERE queue = 'scan'"), "the job has ended")
+    assert server.log().count('"job_failed"') == before, server.log()[-3000:]
+    for table in ("image_scan", "image_inventory", "image_package"):
+        assert not server.rows(
+            f"SELECT 1 FROM {table} t WHERE NOT EXISTS (SELECT 1 FROM image i WHERE i.id = t.image_key)"
+        )
 
 
 def bomb() -> bytes:
