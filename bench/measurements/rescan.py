@@ -27,6 +27,7 @@ from openecr.scan.packages import FileFacts, LayerInventory, Package
 from openecr.scan.vulndb.archives import RawRecord
 from openecr.scan.vulndb.building import Builder
 from openecr.services.ecr.scanning import rematch, scan
+from openecr.services.ecr.scanning.vex_documents import VexDocuments
 from openecr.services.ecr.scanning.vulnerability_data import VulnerabilityData, publish
 from openecr.settings import Settings
 
@@ -116,9 +117,9 @@ def _fill(folder: Path, images: int) -> None:
     connection.close()
 
 
-async def _scan_all(deployment: Deployment, data: VulnerabilityData, images: int) -> None:
+async def _scan_all(deployment: Deployment, data: VulnerabilityData, vex: VexDocuments, images: int) -> None:
     for image in range(1, images + 1):
-        await scan.scan_image(deployment, data, image)
+        await scan.scan_image(deployment, data, vex, image)
 
 
 def _pending(db: Connection, image: int) -> None:
@@ -135,18 +136,18 @@ async def _measured(folder: Path, images: int, rounds: int) -> dict[str, list[fl
         await asyncio.to_thread(_build, folder / f"build-{build}.index", build)
     found: dict[str, list[float]] = {"again": [], "rematch": []}
     async with composed(settings) as deployment:
-        data = VulnerabilityData(deployment)
+        data, vex = VulnerabilityData(deployment), VexDocuments(deployment)
         await publish(deployment, folder / "build-1.index", built_us=1, sources="{}")
-        await _scan_all(deployment, data, images)
+        await _scan_all(deployment, data, vex, images)
         for turn in range(20 * rounds):
             image = turn % images + 1
             await deployment.database.write(partial(_pending, image=image))
             began = time.perf_counter()
-            await scan.scan_image(deployment, data, image)
+            await scan.scan_image(deployment, data, vex, image)
             found["again"].append((time.perf_counter() - began) * 1000)
         await publish(deployment, folder / "build-2.index", built_us=2, sources="{}")
         began = time.perf_counter()
-        done = await rematch.rematch(deployment, data)
+        done = await rematch.rematch(deployment, data, vex)
         found["rematch"].append(time.perf_counter() - began)
         assert done.packages == _CHANGED, done
         data.close()
