@@ -8,7 +8,7 @@ import pytest
 
 from openecr.services.ecr.scanning import requests
 from tests.api.support import make_image, push, push_manifest, upload
-from tests.places import ON_EVERY_PLACE, ON_ONE_PLACE
+from tests.places import ON_AN_OBJECT_STORE_TOO, ON_ONE_PLACE
 from tests.registry_client import OCI_MANIFEST, RegistryClient, descriptor, digest_of
 from tests.running import Server
 from tests.scanned_images import (
@@ -27,7 +27,7 @@ from tests.scanned_images import (
     unknown_distribution,
 )
 
-pytestmark = [ON_EVERY_PLACE, pytest.mark.usefixtures("vulnerabilities")]
+pytestmark = [ON_AN_OBJECT_STORE_TOO, pytest.mark.usefixtures("vulnerabilities")]
 UNSUPPORTED = (
     "FAILED",
     "UnsupportedImageError: The operating system and/or package manager are not supported.",

@@ -31,9 +31,10 @@ WITHDRAWN = {"withdrawn": "2026-11-01T00:00:00Z", "affected": []}
 
 
 @pytest.fixture
-def continuous(ecr: Any, repository: str) -> Iterator[str]:
-    """A repository under continuous scanning."""
+def continuous(server: Server, ecr: Any, repository: str) -> Iterator[str]:
+    """A repository under continuous scanning; what turning it on owes is done."""
     with enhanced(ecr, continuous=[repository]):
+        wait_until(lambda: not server.rows("SELECT 1 FROM job WHERE kind = 'apply-scanning'"), "the rules are applied")
         yield repository
 
 
