@@ -1,7 +1,7 @@
 """What scans cost once layers are known: an image scanned again, and 10,000 images matched again after new data.
 
 In a process of its own on an embedded deployment, without servers. The images are rows: 400 packages each, of 30,000
-that differ; the data has a record for each package, and its second build changes those of 500.
+that differ; the data has a record for each package, which affects one in ten, and its second build changes 500.
 """
 
 import asyncio
@@ -34,6 +34,8 @@ from openecr.settings import Settings
 _PACKAGES = 30_000
 _OF_AN_IMAGE = 400
 _CHANGED = 500
+_VULNERABLE = 10
+"""One in so many packages is."""
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -77,7 +79,8 @@ def _build(path: Path, build: int) -> None:
     """A record for each package; the second build has another fix for the first 500."""
     builder = Builder(path)
     for number in range(_PACKAGES):
-        fixed = "3.0" if build == 2 and number < _CHANGED else "2.0"
+        below = "3.0" if build == 2 and number < _CHANGED else "2.0"
+        fixed = below if number % _VULNERABLE == 0 else "0.5" if below == "2.0" else "0.7"
         severity = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H"
         events = [{"introduced": "0"}, {"fixed": fixed}]
         record = {
@@ -149,7 +152,7 @@ async def _measured(folder: Path, images: int, rounds: int) -> dict[str, list[fl
         began = time.perf_counter()
         done = await rematch.rematch(deployment, data, vex)
         found["rematch"].append(time.perf_counter() - began)
-        assert done.packages == _CHANGED, done
+        assert _CHANGED <= done.packages < _PACKAGES // 5, done
         data.close()
     found["memory"] = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
     return found

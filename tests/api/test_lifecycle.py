@@ -230,6 +230,26 @@ def test_an_index_goes_with_its_members_and_signatures_and_protects_tagged_membe
     ]
 
 
+def test_members_that_had_the_tag_of_their_index_in_passing_are_part_of_it(
+    server: Server, ecr: Any, docker: RegistryClient, repository: str
+) -> None:
+    """containerd pushes the members of an index under the index's tag, one after another, and the index last."""
+    passing = [push(docker, repository, f"passing {number}", "v1") for number in range(2)]
+    older = push(docker, repository, "older", "v1")
+    age(server, older.digest, 0.5)
+    index = image_index(*[item.manifest for item in (*passing, older)])
+    push_manifest(docker, repository, index, "v1", media_type=OCI_INDEX)
+    push(docker, repository, "next", "v2")
+
+    policy = text_of(rule(1, "tagged", "imageCountMoreThan", 1, tagPatternList=["v*"]))
+    ecr.put_lifecycle_policy(repositoryName=repository, lifecyclePolicyText=policy)
+    run(server, ecr, repository)
+
+    # What was tagged by itself, half a day before, has a use of its own.
+    assert len(digests(ecr, repository)) == 2
+    assert older.digest in digests(ecr, repository)
+
+
 def test_a_preview_is_read_in_pages_by_filter_and_by_image(
     server: Server, ecr: Any, docker: RegistryClient, repository: str
 ) -> None:

@@ -260,6 +260,7 @@ def test_what_is_attached_counts_only_where_a_rule_trusts_it(
 ) -> None:
     image = old_root(docker, followed)
     findings(ecr, followed)
+    vex.add(openvex(statement("CVE-2026-10002", "pkg:deb/debian/openssl")), followed)
 
     attached = attach(docker, followed, image, openvex(statement(CRITICAL, ZLIB)))
 

@@ -137,6 +137,17 @@ def active_after(db: Connection, repository_key: int, digest: bytes, most: int) 
     return [(row[0], bytes(row[1])) for row in rows]
 
 
+def forget_passing_tags(db: Connection, index_key: int, since_us: int) -> None:
+    """Take members of an index for never tagged that were pushed lately and have no tag any more."""
+    db.run(
+        "UPDATE image SET ever_tagged = 0 WHERE id IN (SELECT child_key FROM image_child WHERE image_key = :key)"
+        " AND pushed_us >= :since_us AND ever_tagged = 1"
+        " AND NOT EXISTS (SELECT 1 FROM tag t WHERE t.image_key = image.id)",
+        key=index_key,
+        since_us=since_us,
+    )
+
+
 def hold(db: Connection, image_key: int) -> bool:
     """Hold an image against deletion until the transaction ends; False where it is gone."""
     return db.locked_row("image", "SELECT id FROM image WHERE id = :key", key=image_key) is not None

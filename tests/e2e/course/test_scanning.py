@@ -171,6 +171,38 @@ def test_the_gate_blocks_on_one_critical_and_on_six_high_and_passes_on_five(cour
     assert "jmespath" in said.lower()
 
 
+def test_thirteen_versions_are_cleaned_up_to_the_ten_newest_whatever_a_version_is(
+    course: Course, tmp_path: Path
+) -> None:
+    """The exercise's lifecycle policy on indexes too: a version's members and attestations go with it."""
+    # Mutable: containerd pushes an index's members under its tag first, which an immutable tag refuses here as on ECR.
+    name = "kubedojo/versions"
+    course.aws("create-repository", "--repository-name", name)
+    (tmp_path / "Dockerfile").write_text('FROM busybox\nCOPY app.py /app.py\nCMD ["true"]\n')
+    (tmp_path / "app.py").write_text('print({"version": "1.0.0"})\n')
+    course.block("build-and-push.sh", name, "v1.0.0", folder=tmp_path)
+    course.block("versions.sh", name, folder=tmp_path)
+    before = course.aws("describe-images", "--repository-name", name)["imageDetails"]
+
+    previewed = json.loads(course.block("lifecycle.sh", name))
+    assert [item for item in previewed if item["Tag"]] == [
+        {"Tag": f"v1.{number}.0", "Action": "EXPIRE", "AppliedRule": 1} for number in range(3)
+    ]
+    openecr("lifecycle", "run", name, "--data-dir", course.machine.shell.variables["HOME"])
+
+    def tags() -> set[str]:
+        details = course.aws("describe-images", "--repository-name", name)["imageDetails"]
+        return {tag for item in details for tag in item.get("imageTags", ())}
+
+    ten = {f"v1.{number}.0" for number in range(3, 13)}
+    wait_until(lambda: tags() == ten, "the three oldest went")
+    after = course.aws("describe-images", "--repository-name", name)["imageDetails"]
+    # Three of thirteen versions, with all that belongs to them.
+    assert len(before) % 13 == 0
+    assert len(after) == len(before) // 13 * 10
+    assert course.machine.run("docker", "run", "--rm", f"{REGISTRY}/{name}:v1.12.0") == ""
+
+
 def split(printed: str) -> tuple[dict[str, Any], str]:
     """The summary, and the table below it."""
     text, brace, table = printed.partition("\n}")

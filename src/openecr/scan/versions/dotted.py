@@ -1,6 +1,6 @@
 """Lists of numbers: CRAN's and Hackage's versions; Conan's, which have words, pre-releases and builds beside them.
 
-https://cran.r-project.org/doc/manuals/r-release/R-exts.html#The-DESCRIPTION-file; https://pvp.haskell.org;
+R manual "Writing R Extensions", The DESCRIPTION file; https://pvp.haskell.org;
 https://docs.conan.io/2/tutorial/versioning/version_ranges.html.
 """
 

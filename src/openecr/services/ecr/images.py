@@ -43,6 +43,8 @@ from openecr.services.ecr.scanning import requests as scan_requests
 from openecr.waist import Flow
 
 MOST_TAGS_PER_IMAGE = 1000
+_PASSING_US = 3600 * 1_000_000
+"""A member that was pushed this long before its index may have had the index's tag in passing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,10 @@ def push_image(
     scan_requests.owe_on_push(call.db, repository, image_key, manifest, call.now_us)
     for tag in tags:
         images.set_tag(call.db, repository.key, tag, image_key, call.now_us)
+    if manifest.is_index and tags:
+        # containerd pushes the members of an index under the index's own tag: they were tagged in passing, and are part
+        # of it as if they had been pushed by digest.
+        images.forget_passing_tags(call.db, image_key, call.now_us - _PASSING_US)
     if tags and images.count_tags(call.db, image_key) > MOST_TAGS_PER_IMAGE:
         raise TooManyTagsOnImage(
             tag=tags[-1],
