@@ -12,7 +12,6 @@ from openecr.addressing import WORKLOADS_PATH, Arrival, Plane
 from openecr.arrivals import Front, headers_of, is_loopback, new_request_id
 from openecr.asgi import Receive, Scope, Send
 from openecr.aws.plane import ApiPlane
-from openecr.background import Background, seal_audit_files
 from openecr.deployment import Deployment
 from openecr.events.audit_log import AuditLog
 from openecr.events.auditing import Occurrence
@@ -26,6 +25,7 @@ from openecr.oci.plane import DkrPlane, fault
 from openecr.oci.render import not_found
 from openecr.origin import API, Origin
 from openecr.pull_notes import PullNotes
+from openecr.services.audit import seal_audit_files
 from openecr.services.served import SERVICES, served_regions
 from openecr.waist import Waist
 from openecr.workloads.answers import reply as reply_to_workload
@@ -228,6 +228,9 @@ class Application:
 
     async def run_jobs(self, stop: asyncio.Event) -> None:
         """Do owed work until told to stop: what a job process does instead of answering."""
+        # The scanner and all else that only jobs need is half of what there is to load: workers do without.
+        from openecr.background import Background
+
         await Background(self._deployment, self._renew_keys).run(stop)
 
 

@@ -11,9 +11,9 @@ from openecr.blobs.opening import disk_of
 from openecr.deployment import Deployment
 from openecr.events import audit_sealing
 from openecr.events import upkeep as event_upkeep
-from openecr.events.audit_sealing import Archive
 from openecr.jobs.schedule import Schedule
 from openecr.jobs.worker import Handler, JobWorker
+from openecr.services.audit import archive_of, seal_audit_files
 from openecr.services.ecr import encrypting, garbage, quotas, storage_classes, upkeep
 from openecr.services.ecr.integrity import scrub
 from openecr.services.ecr.lifecycle import expiry, previews
@@ -206,19 +206,3 @@ class Background:
             await self._renew_keys()
             await seal_audit_files(self._deployment)
             await asyncio.sleep(_SEAL_SECONDS)
-
-
-async def seal_audit_files(deployment: Deployment, seconds: float | None = None) -> None:
-    """Bring this machine's audit segments to where every server reads them: no other machine has them."""
-    try:
-        async with asyncio.timeout(seconds):
-            await audit_sealing.seal_files(archive_of(deployment))
-    except Exception:
-        log.exception("audit segments are not sealed; they stay on this machine until they are")
-
-
-def archive_of(deployment: Deployment) -> Archive:
-    """Where the deployment's sealed audit segments are."""
-    return Archive(
-        deployment.settings, deployment.database, deployment.blobs, deployment.keyring, deployment.new_object_id
-    )

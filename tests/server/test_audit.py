@@ -14,10 +14,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from openecr.app import composed
-from openecr.background import SCHEDULES, archive_of
+from openecr.background import SCHEDULES
 from openecr.events import audit_query
 from openecr.events.audit_query import Found, Wanted
 from openecr.jobs.schedule import owe_now
+from openecr.services.audit import archive_of
 from openecr.settings import load
 from tests.postgres import Cluster
 from tests.registry_client import RegistryClient

@@ -12,10 +12,10 @@ import typer
 
 from openecr import data_dir as directories
 from openecr.app import composed
-from openecr.background import archive_of
 from openecr.cli import options, tables
 from openecr.events import audit_query
 from openecr.events.audit_query import NEWEST, Found, Position, Wanted
+from openecr.services.audit import archive_of
 from openecr.settings import Settings
 
 _DURATION = re.compile(r"([0-9]{1,6})(s|m|h|d)")

@@ -14,7 +14,6 @@ from openecr.access import explanation
 from openecr.access.explanation import PrincipalUnknown
 from openecr.access.policies.evaluation import Verdict
 from openecr.app import composed
-from openecr.background import archive_of
 from openecr.cli import options
 from openecr.cli.audit import summary
 from openecr.db import repositories
@@ -23,6 +22,7 @@ from openecr.deployment import Deployment
 from openecr.events import audit_query
 from openecr.events.audit_query import Wanted
 from openecr.names import RegistryName, is_repository_name, parse_repository_arn, repository_arn
+from openecr.services.audit import archive_of
 
 DENIED = 3
 """The exit status of a denial: neither a command that failed nor one that was called wrongly."""
