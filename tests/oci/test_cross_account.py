@@ -315,6 +315,7 @@ SHARED_OPERATIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("delete_lifecycle_policy", {}),
     ("delete_repository", {"force": True}),
     ("delete_repository_policy", {}),
+    ("describe_image_scan_findings", {"imageId": {"imageTag": "v1"}}),
     ("describe_images", {}),
     ("get_download_url_for_layer", {"layerDigest": NOWHERE}),
     ("get_lifecycle_policy", {}),
@@ -328,6 +329,7 @@ SHARED_OPERATIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("put_image_tag_mutability", {"imageTagMutability": "IMMUTABLE"}),
     ("put_lifecycle_policy", {"lifecyclePolicyText": "{}".ljust(100)}),
     ("set_repository_policy", {"policyText": "{}", "force": True}),
+    ("start_image_scan", {"imageId": {"imageTag": "v1"}}),
     ("start_lifecycle_policy_preview", {}),
     ("update_image_storage_class", {"imageId": {"imageTag": "v1"}, "targetStorageClass": "ARCHIVE"}),
     (

@@ -17,7 +17,7 @@ from tests.oci.test_errors import NOWHERE, ROUTES, UPLOAD, Route
 from tests.registry_client import RegistryClient, digest_of
 from tests.running import DEFAULT_ACCOUNT, Server
 
-PREFIX = f"rights/{uuid4()}"
+PREFIX = f"rights/{uuid4().hex[:12]}"
 TAGGED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("list_tags_for_resource", {}),
     ("tag_resource", {"tags": [{"Key": "stage", "Value": "test"}]}),
@@ -31,10 +31,14 @@ OF_THE_REGISTRY: tuple[tuple[str, dict[str, Any]], ...] = (
     ("get_account_setting", {"name": "BLOB_MOUNTING"}),
     ("get_authorization_token", {}),
     ("get_registry_policy", {}),
+    ("get_registry_scanning_configuration", {}),
     ("list_pull_time_update_exclusions", {}),
     ("put_account_setting", {"name": "BLOB_MOUNTING", "value": "no such value"}),
     ("put_registry_policy", {"policyText": "{}"}),
+    ("put_registry_scanning_configuration", {"scanType": "BASIC", "rules": []}),
 )
+OF_NAMED_REPOSITORIES = ("describe_repositories", "batch_get_repository_scanning_configuration")
+"""Operations on several repositories, by their names."""
 OTHER_ACTIONS = {"ListImageReferrers": "BatchGetImage"}
 WHOLE = Route("POST", f"/v2/{{name}}/blobs/uploads/?digest={digest_of(b'x')}", "InitiateLayerUpload", b"x")
 MOUNT = Route("POST", f"/v2/{{name}}/blobs/uploads/?mount={NOWHERE}&from=some/source", "InitiateLayerUpload", b"")
@@ -69,7 +73,7 @@ def own_routes() -> list[tuple[str, Route, tuple[str, ...]]]:
 def api(server: Server, ecr: Any) -> Any:
     """The api plane with one right in each repository."""
     statements = [statement(f"ecr:{action_of(ecr, method)}", Resource="*") for method, _ in OF_THE_REGISTRY]
-    for method, _ in (*SHARED_OPERATIONS, *TAGGED, ("describe_repositories", {})):
+    for method in (*(method for method, _ in (*SHARED_OPERATIONS, *TAGGED)), *OF_NAMED_REPOSITORIES):
         statements.append(statement(f"ecr:{action_of(ecr, method)}", Resource=arn_of(name_of(method))))
         if method != "create_repository":
             ecr.create_repository(repositoryName=name_of(method))
@@ -119,7 +123,7 @@ def denial_of(api: Any, method: str, **arguments: Any) -> str:
 
 
 def test_the_tables_have_every_operation(ecr: Any) -> None:
-    tried = {method for method, _ in (*SHARED_OPERATIONS, *TAGGED, *OF_THE_REGISTRY, ("describe_repositories", {}))}
+    tried = {method for method, _ in (*SHARED_OPERATIONS, *TAGGED, *OF_THE_REGISTRY)} | set(OF_NAMED_REPOSITORIES)
     assert {ecr.meta.method_to_api_mapping[method] for method in tried} == set(OPERATIONS)
 
 
@@ -160,6 +164,15 @@ def test_describing_repositories_asks_for_each_or_for_all(api: Any, nobody: Any)
     assert code_of(api, "describe_repositories", repositoryNames=[own]) == ""
     assert denial_of(api, "describe_repositories", repositoryNames=[own, other]).endswith(arn_of(other))
     assert code_of(api, "describe_repositories") == "AccessDeniedException"
+
+
+def test_scanning_configurations_of_repositories_ask_for_each(api: Any, nobody: Any) -> None:
+    method = "batch_get_repository_scanning_configuration"
+    own, other = name_of(method), name_of("tag_resource")
+    asked = f"ecr:BatchGetRepositoryScanningConfiguration on resource: {arn_of(own)}"
+    assert denial_of(nobody, method, repositoryNames=[own]) == asked
+    assert code_of(api, method, repositoryNames=[own]) == ""
+    assert denial_of(api, method, repositoryNames=[own, other]).endswith(arn_of(other))
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,16 @@ def of_image(db: Connection, image_key: int) -> list[Suppressed]:
         "SELECT package_key, name, justification, source FROM image_suppression WHERE image_key = :image_key",
         image_key=image_key,
     )
-    return [Suppressed(*row) for row in rows]
+    return [Suppressed(int(key), str(name), str(why), str(source)) for key, name, why, source in rows]
+
+
+def _delete(db: Connection, image_key: int, package_key: int, name: str) -> None:
+    db.run(
+        "DELETE FROM image_suppression WHERE image_key = :image_key AND package_key = :package_key AND name = :name",
+        image_key=image_key,
+        package_key=package_key,
+        name=name,
+    )
 
 
 def replace(db: Connection, image_key: int, wanted: Sequence[Suppressed]) -> list[tuple[int, str]]:
@@ -109,13 +118,7 @@ def replace(db: Connection, image_key: int, wanted: Sequence[Suppressed]) -> lis
     before = {(item.package_key, item.name): item for item in of_image(db, image_key)}
     after = {(item.package_key, item.name): item for item in wanted}
     for package_key, name in before.keys() - after.keys():
-        db.run(
-            "DELETE FROM image_suppression WHERE image_key = :image_key AND package_key = :package_key"
-            " AND name = :name",
-            image_key=image_key,
-            package_key=package_key,
-            name=name,
-        )
+        _delete(db, image_key, package_key, name)
     for key, item in after.items():
         if before.get(key) != item:
             _put(db, image_key, item)
