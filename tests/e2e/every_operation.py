@@ -44,6 +44,7 @@ def tell(call: Call, name: str) -> None:
     digest, layer = _push(ecr, name)
     _look(ecr, name, digest, layer)
     _referrers(ecr, name, digest)
+    _scanning(ecr, name, digest)
     _storage_class(ecr, name, digest)
 
     deleted = ecr("BatchDeleteImage", repositoryName=name, imageIds=[{"imageTag": "v1"}])
@@ -74,6 +75,22 @@ def _settings(ecr: Call, name: str, arn: str) -> None:
         "PutImageScanningConfiguration", repositoryName=name, imageScanningConfiguration={"scanOnPush": False}
     )
     assert scanning["imageScanningConfiguration"] == {"scanOnPush": False}
+
+
+def _scanning(ecr: Call, name: str, digest: str) -> None:
+    assert ecr("GetRegistryScanningConfiguration")["scanningConfiguration"]["scanType"] == "BASIC"
+    rules = [{"scanFrequency": "SCAN_ON_PUSH", "repositoryFilters": [{"filter": name, "filterType": "WILDCARD"}]}]
+    put = ecr("PutRegistryScanningConfiguration", scanType="BASIC", rules=rules)
+    assert put["registryScanningConfiguration"] == {"scanType": "BASIC", "rules": rules}
+    told = ecr("BatchGetRepositoryScanningConfiguration", repositoryNames=[name])["scanningConfigurations"]
+    assert [(one["repositoryName"], one["scanFrequency"]) for one in told] == [(name, "SCAN_ON_PUSH")]
+    ecr("PutRegistryScanningConfiguration", scanType="BASIC", rules=[])
+    image = {"imageDigest": digest}
+    started = ecr("StartImageScan", repositoryName=name, imageId=image)
+    assert started["imageScanStatus"]["status"] == "IN_PROGRESS"
+    # Its layer is random bytes: the scan ends with a reason.
+    found = ecr("DescribeImageScanFindings", repositoryName=name, imageId=image)
+    assert (found["imageId"], found["imageScanStatus"]["status"] in ("IN_PROGRESS", "FAILED")) == (image, True)
 
 
 def _storage_class(ecr: Call, name: str, digest: str) -> None:
