@@ -25,7 +25,7 @@ from botocore.config import Config
 
 from tests.running import free_port
 
-START_SECONDS = 60
+START_SECONDS = 180
 _PORTS = (
     "s3.port",
     "s3.port.grpc",

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T | None], what: str, seconds: float = 60) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, seconds: float = 180) -> T:
     """Poll a condition until it holds; its value. Fails the test where it does not in time."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -29,4 +29,4 @@ def wait_until_it_listens(process: "subprocess.Popen[bytes]", address: tuple[str
             return False
         return True
 
-    wait_until(listens, f"{address} listens", 30)
+    wait_until(listens, f"{address} listens", 120)
