@@ -47,7 +47,9 @@ async def apply(deployment: Deployment, args: Mapping[str, Any]) -> None:
             told = [
                 (repository, was, then)
                 for repository in step
-                if (was := by_configuration(before, repository)).frequency
+                # What is younger than the change never had another frequency.
+                if repository.created_us <= args["putUs"]
+                and (was := by_configuration(before, repository)).frequency
                 != (then := by_configuration(put, repository)).frequency
             ]
             await database.write(partial(_tell, registry=registry, changed=told, now_us=deployment.now_us()))
@@ -112,11 +114,12 @@ def _tell(
     events.note_frequency(db, registry_key, ENHANCED, told, now_us)
 
 
-def arguments(registry: RegistryName, before: Configuration, put: Configuration) -> dict[str, Any]:
+def arguments(registry: RegistryName, before: Configuration, put: Configuration, put_us: int) -> dict[str, Any]:
     """The job's: which registry, what held until now, and what holds from now on."""
     return {
         "accountId": registry.account_id,
         "region": registry.region,
         "before": [before.scan_type, before.rules],
         "put": [put.scan_type, put.rules],
+        "putUs": put_us,
     }

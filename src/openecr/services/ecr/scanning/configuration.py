@@ -39,7 +39,7 @@ def put_registry_scanning_configuration(
     before = scans.configuration(call.db, registry_key)
     put = Configuration(scan_type, orjson.dumps(rules).decode())
     scans.put_configuration(call.db, registry_key, put.scan_type, put.rules, call.now_us)
-    enqueue(call.db, APPLY, arguments(call.registry(), before, put))
+    enqueue(call.db, APPLY, arguments(call.registry(), before, put, call.now_us))
     return {"registryScanningConfiguration": {"scanType": scan_type, "rules": rules}}
 
 
