@@ -1,8 +1,6 @@
 """``openecr lifecycle``: what policies do to images, when and why; nothing here deletes by itself."""
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -10,9 +8,8 @@ from typing import Annotated, Any, TypeVar
 import orjson
 import typer
 
-from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options, tables
+from openecr.cli.deployments import run
 from openecr.db import jobs, lifecycle, repositories
 from openecr.db.connection import Connection
 from openecr.db.lifecycle import StoredPolicy
@@ -42,7 +39,7 @@ At = Annotated[str | None, typer.Option("--at", metavar="+DAYSd", help="As it wi
 @app.command("list")
 def list_policies(as_json: AsJson = False, data_dir: options.DataDir = None, config: options.ConfigFile = None) -> None:
     """List every policy: when it ran, when it runs next, and whether the safety brake stopped it."""
-    found = _run(options.settings(config, data_dir=data_dir), _listed)
+    found = run(options.settings(config, data_dir=data_dir), _listed)
     if as_json:
         print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
         return
@@ -85,7 +82,7 @@ def run_now(
 
         await deployment.database.write(decide)
 
-    _run(settings, owe)
+    run(settings, owe)
     print(f"the lifecycle policy of {name} is due now")
 
 
@@ -119,7 +116,7 @@ def record(
         repository = await deployment.database.read(lambda db: _repository(db, settings, name))
         return await recording.record(deployment.database, repository, deployment.now_us())
 
-    print(orjson.dumps(_run(settings, write)).decode())
+    print(orjson.dumps(run(settings, write)).decode())
 
 
 @app.command()
@@ -162,7 +159,7 @@ def _explain(settings: Settings, name: str, text: str | None, shift_us: int, as_
         now_us = deployment.now_us()
         return policy_text, now_us, await report(deployment.database, repository.key, rules, now_us + shift_us)
 
-    _tell(*_run(settings, judge), as_json=as_json)
+    _tell(*run(settings, judge), as_json=as_json)
 
 
 def _explain_recorded(path: Path, policy_text: str, shift_us: int, as_json: bool) -> None:
@@ -312,13 +309,3 @@ def _instant(instant_us: int | None) -> str:
     if not instant_us:
         return ""
     return datetime.fromtimestamp(instant_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _run(settings: Settings, work: Callable[[Deployment], Awaitable[T]]) -> T:
-    directories.require(settings)
-
-    async def composed_run() -> T:
-        async with composed(settings) as deployment:
-            return await work(deployment)
-
-    return asyncio.run(composed_run())

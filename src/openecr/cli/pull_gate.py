@@ -7,9 +7,9 @@ from typing import Annotated
 import orjson
 import typer
 
-from openecr import data_dir as directories
 from openecr.app import composed
 from openecr.cli import options, tables
+from openecr.cli.deployments import registry_of
 from openecr.db import registries, scans
 from openecr.db.connection import Connection
 from openecr.names import RegistryName
@@ -46,7 +46,7 @@ def set_gate(
     gate = Gate(None if severity is None else severity.name, unscanned)
     if not str(gate):
         raise typer.BadParameter("this gate refuses nothing; give --severity, or leave --no-unscanned out")
-    settings, registry = _opened(config, data_dir, account, region)
+    settings, registry = registry_of(config, data_dir, account, region)
     asyncio.run(_put(settings, registry, repository, gate))
     print(f"{repository or f'every repository of {registry} without a gate of its own'} refuses {gate}")
 
@@ -60,7 +60,7 @@ def unset(
     config: options.ConfigFile = None,
 ) -> None:
     """Lift a gate."""
-    settings, registry = _opened(config, data_dir, account, region)
+    settings, registry = registry_of(config, data_dir, account, region)
     asyncio.run(_put(settings, registry, repository, None))
     print(f"the pull gate of {repository or registry} is lifted")
 
@@ -74,7 +74,7 @@ def show(
     config: options.ConfigFile = None,
 ) -> None:
     """Show the gates of a registry."""
-    settings, registry = _opened(config, data_dir, account, region)
+    settings, registry = registry_of(config, data_dir, account, region)
 
     async def read() -> list[tuple[str, Gate]]:
         async with composed(settings) as deployment:
@@ -105,14 +105,6 @@ def _gates(db: Connection, registry: RegistryName) -> list[tuple[str, Gate]]:
     whole = scans.configuration(db, registry_key).pull_gate
     found = [] if whole is None else [(f"{registry} (every other repository)", Gate.read(whole))]
     return found + [(name, Gate.read(text)) for name, text in scans.gates(db, registry_key, "", _MOST)]
-
-
-def _opened(
-    config: options.ConfigFile, data_dir: options.DataDir, account: str | None, region: str | None
-) -> tuple[Settings, RegistryName]:
-    settings = options.settings(config, data_dir=data_dir)
-    directories.require(settings)
-    return settings, RegistryName(account or settings.account_id, region or settings.region)
 
 
 async def _put(settings: Settings, registry: RegistryName, repository: str | None, gate: Gate | None) -> None:

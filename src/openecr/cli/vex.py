@@ -10,9 +10,9 @@ from typing import Annotated, TypeVar
 import orjson
 import typer
 
-from openecr import data_dir as directories
 from openecr.app import composed
 from openecr.cli import options, tables
+from openecr.cli.deployments import registry_of
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import Connection
 from openecr.db.suppressions import VexRule
@@ -41,7 +41,7 @@ def add(
     config: options.ConfigFile = None,
 ) -> None:
     """Let a document's statements suppress findings of the images of some repositories."""
-    settings, registry = _opened(config, data_dir, account, region)
+    settings, registry = registry_of(config, data_dir, account, region)
     with file.open("rb") as opened:
         content = opened.read(MOST_BYTES + 1)
     try:
@@ -66,7 +66,7 @@ def trust(
 ) -> None:
     """Let documents that are attached to images suppress their findings, in some repositories: whoever may push there
     may silence gates."""
-    settings, registry = _opened(config, data_dir, account, region)
+    settings, registry = registry_of(config, data_dir, account, region)
     _put(settings, registry, name, repository, "")
     print(f"{name}: documents that are attached to images of {repository} count, where no other rule speaks")
 
@@ -80,7 +80,7 @@ def remove(
     config: options.ConfigFile = None,
 ) -> None:
     """Take a rule away; what it suppressed counts again."""
-    settings, registry = _opened(config, data_dir, account, region)
+    settings, registry = registry_of(config, data_dir, account, region)
     if not _run(settings, partial(vex_rules.remove, registry=registry, name=name), writes=True):
         raise CommandFailed(f"there is no VEX rule {name} in registry {registry}; see: openecr vex list")
     print(f"{name} is removed; images that were scanned are counted again")
@@ -95,7 +95,7 @@ def list_(
     config: options.ConfigFile = None,
 ) -> None:
     """Show the rules of a registry."""
-    settings, registry = _opened(config, data_dir, account, region)
+    settings, registry = registry_of(config, data_dir, account, region)
     found: Sequence[VexRule] = _run(settings, partial(vex_rules.listed, registry=registry), writes=False)
     if as_json:
         told = [
@@ -114,14 +114,6 @@ def list_(
         counts = "what is attached to images" if rule.trusts_attached else "its document"
         table.add_row(rule.name, rule.repository_pattern, counts, _instant(rule.added_us))
     tables.show(table)
-
-
-def _opened(
-    config: Path | None, data_dir: Path | None, account: str | None, region: str | None
-) -> tuple[Settings, RegistryName]:
-    settings = options.settings(config, data_dir=data_dir)
-    directories.require(settings)
-    return settings, RegistryName(account or settings.account_id, region or settings.region)
 
 
 def _put(settings: Settings, registry: RegistryName, name: str, pattern: str, document: str) -> None:

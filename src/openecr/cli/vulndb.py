@@ -1,10 +1,9 @@
 """``openecr vulndb``: vulnerability data gets in, and what is told of it."""
 
-import asyncio
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +13,10 @@ import orjson
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options, progress, tables
+from openecr.cli.deployments import run
 from openecr.cli.options import CommandFailed
 from openecr.db.vulnerability_data import Published
-from openecr.deployment import Deployment
 from openecr.scan.vulndb.description import Description
 from openecr.services.ecr.scanning import data_update
 from openecr.services.ecr.scanning.data_update import Feeds, Outcome, UpdateRefused, Watcher
@@ -86,7 +84,7 @@ def status(
 ) -> None:
     """Say how old the vulnerability data is, of what it has records, and on which terms they are used."""
     settings = options.settings(config, data_dir=data_dir)
-    published = _run(settings, data_update.in_use)
+    published = run(settings, data_update.in_use)
     known = data_update.description_of(published)
     if as_json:
         print(orjson.dumps(_document(published, known), option=orjson.OPT_INDENT_2).decode())
@@ -102,7 +100,7 @@ def _make(settings: Settings, output: Path | None, feeds_of: Callable[[Path, Wat
     """Build, and put into use unless it is only to be written somewhere."""
     before = None
     if output is None:
-        before = _run(settings, data_update.in_use)
+        before = run(settings, data_update.in_use)
     else:
         directories.create(settings.data_dir)
     try:
@@ -110,7 +108,7 @@ def _make(settings: Settings, output: Path | None, feeds_of: Callable[[Path, Wat
             feeds = feeds_of(folder, watcher)
             with data_update.built(feeds, folder, before, _now_us(), watcher) as outcome:
                 if output is None:
-                    _run(settings, lambda deployment: data_update.settle(deployment, folder, outcome))
+                    run(settings, lambda deployment: data_update.settle(deployment, folder, outcome))
                 else:
                     _write(outcome.built.path, output)
     except (UpdateRefused, DataDamaged) as refused:
@@ -126,16 +124,6 @@ def _write(made: Path, output: Path) -> None:
     beside = output.with_name(f"{output.name}.new")
     shutil.move(made, beside)
     os.replace(beside, output)
-
-
-def _run(settings: Settings, work: Callable[[Deployment], Awaitable[T]]) -> T:
-    directories.require(settings)
-
-    async def composed_run() -> T:
-        async with composed(settings) as deployment:
-            return await work(deployment)
-
-    return asyncio.run(composed_run())
 
 
 @contextmanager
