@@ -32,6 +32,7 @@ from openecr.errors import KeyNotFound, KeyStateInvalid, RegistryError, UploadNo
 from openecr.keyring import Keyring, KeyringUnusable
 from openecr.names import Digest
 from openecr.origin import OCI, Origin
+from openecr.processes import stores
 from openecr.services.ecr import layers as told_layers
 from openecr.services.ecr import upkeep, upload_completion
 from openecr.services.ecr import uploads as begun_uploads
@@ -442,3 +443,13 @@ def test_a_fact_is_put_once_by_whoever_holds_the_deployment(world: World) -> Non
         return True
 
     assert world.meet(adopts, "INSERT INTO deployment", adopts) == (True, False)
+
+
+def test_servers_that_start_on_a_new_deployment_at_once_give_it_one_name(world: World) -> None:
+    def name(call: Call) -> str | None:
+        stores.name_once(call.db)
+        return facts.find(call.db, facts.MARK)
+
+    first, second = world.meet(name, "INSERT INTO deployment", name)
+    assert first is not None
+    assert (first, world.decide(lambda db: facts.find(db, facts.MARK))) == (second, second)

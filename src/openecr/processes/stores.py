@@ -20,7 +20,7 @@ async def check_stores(settings: Settings, database: Database) -> None:
         SettingsError: one sentence with the remedy.
     """
     places = locations(settings)
-    await database.write(_mark)
+    await database.write(name_once)
     for name, store in open_stores(settings).each().items():
         mark, known, was_moved = await database.read(partial(_known, store=name))
         try:
@@ -36,7 +36,11 @@ async def check_stores(settings: Settings, database: Database) -> None:
             await database.write(partial(deployment.put_place, store=name, place=places[name]))
 
 
-def _mark(db: Connection) -> None:
+def name_once(db: Connection) -> None:
+    """Give the deployment the name that it leaves in its stores, where it has none."""
+    # Of several servers that start on a new deployment at once, one names it; else a store could have the name of one
+    # and the database that of another.
+    deployment.lock(db)
     if deployment.find(db, deployment.MARK) is None:
         deployment.put(db, deployment.MARK, str(uuid4()))
 
