@@ -16,7 +16,7 @@ import apsw
 import orjson
 
 from bench.measurement import Bench, Gate, Row
-from openecr.app import composed
+from openecr.composition import composed
 from openecr.db import scans
 from openecr.db.connection import Connection
 from openecr.db.scans import ENHANCED, Scan

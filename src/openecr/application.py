@@ -5,6 +5,7 @@ import contextlib
 import os
 import time
 from collections.abc import Awaitable
+from dataclasses import replace
 
 import structlog
 
@@ -12,14 +13,17 @@ from openecr.addressing import WORKLOADS_PATH, Arrival, Plane
 from openecr.arrivals import Front, headers_of, is_loopback, new_request_id
 from openecr.asgi import Receive, Scope, Send
 from openecr.aws.plane import ApiPlane
+from openecr.composition import compose
 from openecr.deployment import Deployment
-from openecr.events.audit_log import AuditLog
-from openecr.events.auditing import Occurrence
+from openecr.events import audit_record
+from openecr.events.audit_log import AuditLog, folder_of
+from openecr.events.auditing import Auditing, Occurrence, record_of
 from openecr.events.trail import WORKLOADS, Refused, Trail
 from openecr.key_notes import KeyNotes
 from openecr.keyring import RENEW_SECONDS, KeyringUnusable, load_root_keys, renew
 from openecr.layers import LayersPlane
 from openecr.logs import AccessLog
+from openecr.names import RegistryName
 from openecr.oci.http import Answer
 from openecr.oci.plane import DkrPlane, fault
 from openecr.oci.render import not_found
@@ -27,6 +31,7 @@ from openecr.origin import API, Origin
 from openecr.pull_notes import PullNotes
 from openecr.services.audit import seal_audit_files
 from openecr.services.served import SERVICES, served_regions
+from openecr.settings import Settings
 from openecr.waist import Waist
 from openecr.workloads.answers import reply as reply_to_workload
 from openecr.workloads.container import ContainerCredentials
@@ -232,6 +237,22 @@ class Application:
         from openecr.background import Background
 
         await Background(self._deployment, self._renew_keys).run(stop)
+
+
+async def build(settings: Settings, *, base_url: str) -> Application:
+    """Open a deployment that was migrated, and compose the application."""
+    pulls, keys = PullNotes(), KeyNotes()
+    deployment = await compose(settings, note_pull=pulls.note, note_key_use=keys.note, connected=True)
+    now_us = deployment.now_us
+    registry = RegistryName(settings.account_id, settings.region)
+    audit_log = AuditLog(
+        folder_of(settings.data_dir),
+        now_us=now_us,
+        record_of=record_of,
+        lost=lambda count: audit_record.line_of_loss(count, now_us(), registry),
+    )
+    deployment = replace(deployment, audit=Auditing(audit_log.append))
+    return Application(deployment, (pulls, keys), audit_log, base_url=base_url)
 
 
 async def _reply(send: Send, scope: Scope, answer: Answer | None, request_id: str) -> int:

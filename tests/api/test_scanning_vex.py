@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from openecr.app import composed
+from openecr.composition import composed
 from openecr.services.ecr.scanning import suppressing
 from openecr.services.ecr.scanning.vex_documents import VexDocuments
 from openecr.settings import Settings

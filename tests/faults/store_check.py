@@ -13,8 +13,8 @@ from typing import Any
 import apsw
 import psycopg
 
-from openecr.app import compose
 from openecr.blobs.store import BlobDamaged, ObjectMissing
+from openecr.composition import compose
 from openecr.deployment import Deployment
 from openecr.names import Digest
 from openecr.settings import Settings

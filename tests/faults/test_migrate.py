@@ -15,12 +15,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from openecr.app import composed
 from openecr.backup import move as moving
 from openecr.backup import move_layers
 from openecr.backup.folder import BackupRefused
 from openecr.backup.take import Watcher
 from openecr.blobs.store import BlobStore
+from openecr.composition import composed
 from openecr.db import jobs, schema
 from openecr.db.connection import Connection
 from openecr.services.ecr.integrity.blob_bytes import write_object

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from openecr.app import composed
 from openecr.background import SCHEDULES
+from openecr.composition import composed
 from openecr.events import audit_query
 from openecr.events.audit_query import Found, Wanted
 from openecr.jobs.schedule import owe_now

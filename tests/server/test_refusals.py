@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from openecr.app import compose
 from openecr.backup.folder import BackupRefused, Folder
+from openecr.composition import compose
 from openecr.data_dir import database_path
 from openecr.db.connection import DatabaseUnusable
 from openecr.db.migrations import migrations

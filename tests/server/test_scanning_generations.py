@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from openecr.app import composed
+from openecr.composition import composed
 from openecr.db import scans, vulnerability_data
 from openecr.db import verdicts as verdict_rows
 from openecr.db.scans import BASIC, Scan

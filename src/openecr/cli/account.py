@@ -10,8 +10,8 @@ import typer
 
 from openecr import data_dir as directories
 from openecr.access.credentials import AccessKey
-from openecr.app import composed
 from openecr.cli import options
+from openecr.composition import composed
 from openecr.db import accounts, callers
 from openecr.db.connection import Connection
 from openecr.names import ACCOUNT_ID

@@ -2,44 +2,14 @@
 
 import errno
 import sys
-from importlib import metadata
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping
+from importlib import import_module, metadata
+from typing import Annotated, Any, cast
 
 import typer
+from typer.core import TyperGroup
 
 from openecr.blobs.store import BlobDamaged, ObjectMissing, StoreFailed
-from openecr.cli import (
-    account,
-    audit,
-    backup,
-    env,
-    events,
-    explain,
-    fsck,
-    gate,
-    gc,
-    jobs,
-    keys,
-    lifecycle,
-    migrate,
-    oidc,
-    pull_gate,
-    quota,
-    sbom,
-    scan,
-    serve,
-    sessions,
-    status,
-    transfer,
-    undelete,
-    usage,
-    vex,
-    vpc,
-    vulndb,
-    vulns,
-    worker,
-    workload,
-)
 from openecr.cli.options import CommandFailed
 from openecr.db.connection import DatabaseUnusable
 from openecr.errors import KmsRefused, RegistryError
@@ -48,8 +18,83 @@ from openecr.processes.lock import AlreadyServed
 from openecr.processes.supervisor import StartFailed
 from openecr.settings import SettingsError
 
+COMMANDS = {
+    "serve": "serve:serve",
+    "worker": "worker:worker",
+    "env": "env:env",
+    "status": "status:status",
+    "undelete": "undelete:undelete",
+    "purge": "gc:purge",
+    "gc": "gc:gc",
+    "fsck": "fsck:fsck",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
+    "export": "transfer:export",
+    "import": "transfer:import_",
+    "migrate": "migrate:migrate",
+    "usage": "usage:usage",
+    "audit": "audit:audit",
+    "explain": "explain:explain",
+    "gate": "gate:gate",
+    "vulns": "vulns:vulns",
+    "scan": "scan:scan",
+    "events": "events:events",
+    "pull-gate": "pull_gate:app",
+    "sbom": "sbom:app",
+    "vex": "vex:app",
+    "quota": "quota:app",
+    "jobs": "jobs:app",
+    "lifecycle": "lifecycle:app",
+    "account": "account:app",
+    "keys": "keys:app",
+    "workload": "workload:app",
+    "vpc": "vpc:app",
+    "sessions": "sessions:app",
+    "oidc": "oidc:app",
+    "vulndb": "vulndb:app",
+}
+"""Every command by its name: the module beside this one that has it, and the function or the typer app there. A module
+is loaded when its command is typed: all of them take as long as most commands run."""
+
+
+class _Loading(Mapping[str, Any]):
+    """The commands by name, each loaded when it is looked up."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            module, attribute = COMMANDS[name].split(":")
+            self._loaded[name] = _command(name, getattr(import_module(f"openecr.cli.{module}"), attribute))
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+def _command(name: str, found: Any) -> Any:
+    if isinstance(found, typer.Typer):
+        group = typer.main.get_group(found)
+        group.name = name
+        return group
+    alone = typer.Typer(add_completion=False)
+    alone.command(name)(found)
+    return typer.main.get_command(alone)
+
+
+class _Commands(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes | {"commands": None})
+        self.commands = cast(Any, _Loading())  # click only reads it
+
+
 app = typer.Typer(
     name="openecr",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -70,40 +115,6 @@ def _openecr(
 ) -> None:
     """A self-hosted Elastic Container Registry: AWS CLI, SDKs, Docker and containerd use it as Amazon ECR."""
 
-
-app.command("serve")(serve.serve)
-app.command("worker")(worker.worker)
-app.command("env")(env.env)
-app.command("status")(status.status)
-app.command("undelete")(undelete.undelete)
-app.command("purge")(gc.purge)
-app.command("gc")(gc.gc)
-app.command("fsck")(fsck.fsck)
-app.command("backup")(backup.backup)
-app.command("restore")(backup.restore)
-app.command("export")(transfer.export)
-app.command("import")(transfer.import_)
-app.command("migrate")(migrate.migrate)
-app.command("usage")(usage.usage)
-app.command("audit")(audit.audit)
-app.command("explain")(explain.explain)
-app.command("gate")(gate.gate)
-app.command("vulns")(vulns.vulns)
-app.command("scan")(scan.scan)
-app.command("events")(events.events)
-app.add_typer(pull_gate.app, name="pull-gate")
-app.add_typer(sbom.app, name="sbom")
-app.add_typer(vex.app, name="vex")
-app.add_typer(quota.app, name="quota")
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(lifecycle.app, name="lifecycle")
-app.add_typer(account.app, name="account")
-app.add_typer(keys.app, name="keys")
-app.add_typer(workload.app, name="workload")
-app.add_typer(vpc.app, name="vpc")
-app.add_typer(sessions.app, name="sessions")
-app.add_typer(oidc.app, name="oidc")
-app.add_typer(vulndb.app, name="vulndb")
 
 _USAGE_ERRORS: Any = typer.BadParameter.__mro__[1]
 """typer's UsageError: click's own in some of its releases, a copy of it in others."""

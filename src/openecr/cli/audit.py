@@ -11,8 +11,8 @@ import orjson
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options, tables
+from openecr.composition import composed
 from openecr.events import audit_query
 from openecr.events.audit_query import NEWEST, Found, Position, Wanted
 from openecr.services.audit import archive_of

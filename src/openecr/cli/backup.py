@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.backup import restore as restoring
 from openecr.backup import take as taking
 from openecr.backup.folder import BackupRefused, Folder
 from openecr.backup.take import Watcher
 from openecr.blobs.opening import open_stores
 from openecr.cli import options, progress
+from openecr.composition import composed
 from openecr.errors import StorageFull
 from openecr.keyring import ROOT_KEY_VARIABLE, root_key_path
 from openecr.processes.lock import ServeLock

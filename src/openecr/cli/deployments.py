@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options
+from openecr.composition import composed
 from openecr.deployment import Deployment
 from openecr.names import RegistryName
 from openecr.settings import Settings

@@ -13,10 +13,10 @@ import typer
 
 from openecr import data_dir as directories
 from openecr.access.credentials import AccessKey
-from openecr.app import composed
 from openecr.cli import aws_profile, environment, options
 from openecr.cli.ca_bundle import ca_bundle
 from openecr.cli.options import CommandFailed
+from openecr.composition import composed
 from openecr.processes import address
 from openecr.processes.prepare import administrator_key
 from openecr.settings import Settings

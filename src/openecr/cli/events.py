@@ -9,9 +9,9 @@ import orjson
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options
 from openecr.cli.audit import instant
+from openecr.composition import composed
 from openecr.db import events as rows
 from openecr.events import bus
 from openecr.settings import Settings

@@ -13,9 +13,9 @@ from openecr import data_dir as directories
 from openecr.access import explanation
 from openecr.access.explanation import PrincipalUnknown
 from openecr.access.policies.evaluation import Verdict
-from openecr.app import composed
 from openecr.cli import options
 from openecr.cli.audit import summary
+from openecr.composition import composed
 from openecr.db import repositories
 from openecr.db.connection import Connection
 from openecr.deployment import Deployment

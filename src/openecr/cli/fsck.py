@@ -8,8 +8,8 @@ import orjson
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options, progress
+from openecr.composition import composed
 from openecr.db import integrity
 from openecr.services.ecr.integrity.findings import Finding
 from openecr.services.ecr.integrity.fsck import Pass, StoreAbsent, let_go

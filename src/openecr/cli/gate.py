@@ -8,8 +8,8 @@ import orjson
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options
+from openecr.composition import composed
 from openecr.db import images, repositories
 from openecr.db.connection import Connection
 from openecr.names import RegistryName

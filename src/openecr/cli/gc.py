@@ -7,9 +7,9 @@ from typing import Annotated, TypeVar
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.blobs.opening import disk_of
 from openecr.cli import options
+from openecr.composition import composed
 from openecr.db.garbage import Weight
 from openecr.deployment import Deployment
 from openecr.processes.stores import check_stores

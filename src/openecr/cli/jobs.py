@@ -10,9 +10,9 @@ import orjson
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.background import SCHEDULES
 from openecr.cli import options, tables
+from openecr.composition import composed
 from openecr.db import jobs
 from openecr.db.connection import Connection, Database
 from openecr.db.jobs import Job, State

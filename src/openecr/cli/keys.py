@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options
 from openecr.cli.options import CommandFailed
+from openecr.composition import composed
 from openecr.db.connection import Connection, Database
 from openecr.keyring import (
     ROOT_KEY_VARIABLE,

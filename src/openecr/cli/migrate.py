@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.backup import move as moving
 from openecr.backup import move_layers as carrying
 from openecr.backup.folder import BackupRefused
 from openecr.backup.take import Watcher
 from openecr.blobs.opening import default_folder, locations, region_locations
 from openecr.cli import options, progress
+from openecr.composition import composed
 from openecr.db.engines import migrate_database, open_database
 from openecr.processes.lock import ServeLock
 from openecr.processes.stores import check_stores

@@ -8,9 +8,9 @@ import typer
 
 from openecr import data_dir as directories
 from openecr.access.web_identity import KeysRefused, parse_keys
-from openecr.app import composed
 from openecr.cli import options
 from openecr.cli.options import CommandFailed
+from openecr.composition import composed
 from openecr.db import trusted_issuers
 from openecr.db.connection import Connection
 from openecr.settings import Settings

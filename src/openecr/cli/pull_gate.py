@@ -7,9 +7,9 @@ from typing import Annotated
 import orjson
 import typer
 
-from openecr.app import composed
 from openecr.cli import options, tables
 from openecr.cli.deployments import registry_of
+from openecr.composition import composed
 from openecr.db import registries, scans
 from openecr.db.connection import Connection
 from openecr.names import RegistryName

@@ -7,8 +7,8 @@ import orjson
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options, tables
+from openecr.composition import composed
 from openecr.db import quotas
 from openecr.db.connection import Connection
 from openecr.db.quotas import Quota

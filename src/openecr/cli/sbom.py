@@ -11,10 +11,10 @@ import typer
 import typer.core
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options
 from openecr.cli.options import CommandFailed
 from openecr.cli.scan_reading import Development, Reading, What, told_failures, vulnerability_index
+from openecr.composition import composed
 from openecr.db import repositories
 from openecr.db.connection import Connection
 from openecr.names import RegistryName

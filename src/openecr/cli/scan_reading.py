@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.blobs.store import ObjectMissing
 from openecr.cli.gate import image_key
 from openecr.cli.options import CommandFailed
+from openecr.composition import composed
 from openecr.deployment import Deployment
 from openecr.names import RegistryName
 from openecr.oci_layout.names import LayoutRefused

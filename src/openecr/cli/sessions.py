@@ -10,9 +10,9 @@ import orjson
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options, tables
 from openecr.cli.options import CommandFailed
+from openecr.composition import composed
 from openecr.db import identities, sessions
 from openecr.db.sessions import ListedSession
 from openecr.deployment import Deployment

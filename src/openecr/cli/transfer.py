@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options, progress
+from openecr.composition import composed
 from openecr.db import accounts
 from openecr.deployment import Deployment
 from openecr.errors import RegistryError

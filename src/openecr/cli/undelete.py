@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options
+from openecr.composition import composed
 from openecr.db.connection import Connection
 from openecr.names import RegistryName
 from openecr.services.ecr import undelete as decisions

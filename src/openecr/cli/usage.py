@@ -12,8 +12,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options, tables
+from openecr.composition import composed
 from openecr.names import RegistryName
 from openecr.services.ecr import undelete
 from openecr.services.ecr import usage as reports

@@ -10,10 +10,10 @@ from typing import Annotated, TypeVar
 import orjson
 import typer
 
-from openecr.app import composed
 from openecr.cli import options, tables
 from openecr.cli.deployments import registry_of
 from openecr.cli.options import CommandFailed
+from openecr.composition import composed
 from openecr.db.connection import Connection
 from openecr.db.suppressions import VexRule
 from openecr.names import RegistryName

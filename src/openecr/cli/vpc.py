@@ -10,8 +10,8 @@ import typer
 from openecr import data_dir as directories
 from openecr.access.networks import service_name
 from openecr.access.vpcs import SecurityGroup, Vpc
-from openecr.app import composed
 from openecr.cli import options, tables
+from openecr.composition import composed
 from openecr.db import vpcs
 from openecr.db.connection import Connection
 from openecr.names import RegistryName

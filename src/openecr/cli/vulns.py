@@ -8,9 +8,9 @@ import orjson
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options, tables
 from openecr.cli.audit import instant
+from openecr.composition import composed
 from openecr.names import Digest
 from openecr.scan.advisories import Severity
 from openecr.services.ecr.scanning.holders import Holder, holders

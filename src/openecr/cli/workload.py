@@ -10,9 +10,9 @@ from typing import Annotated, TypeVar
 import typer
 
 from openecr import data_dir as directories
-from openecr.app import composed
 from openecr.cli import options
 from openecr.cli.options import CommandFailed
+from openecr.composition import composed
 from openecr.db import workloads
 from openecr.db.connection import Connection
 from openecr.deployment import Deployment

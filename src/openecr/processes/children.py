@@ -16,8 +16,7 @@ from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server.embed import Server
 
 from openecr import logs
-from openecr.app import build
-from openecr.application import Application
+from openecr.application import Application, build
 from openecr.asgi import Receive, Scope, Send
 from openecr.db.connection import DatabaseUnusable
 from openecr.keyring import KeyringUnusable

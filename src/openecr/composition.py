@@ -1,41 +1,17 @@
-"""The composition root: settings become database, blob store, keyring and planes. Only the commands import it."""
+"""Settings become a deployment: its database, blob stores and keyring. Planes come in ``application.build``."""
 
 import contextlib
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 
-from openecr.application import Application
 from openecr.blobs.opening import open_stores
 from openecr.db.engines import open_database, require_schema
 from openecr.db.sqlite import host_clock_us
 from openecr.deployment import Deployment
-from openecr.events import audit_record
-from openecr.events.audit_log import AuditLog, folder_of
-from openecr.events.auditing import Auditing, record_of
-from openecr.key_notes import KeyNotes
 from openecr.keyring import load_root_keys, open_keyring
-from openecr.names import RegistryName
-from openecr.pull_notes import PullNotes
 from openecr.settings import Settings
 from openecr.waiting_room import WaitingRoom
-
-
-async def build(settings: Settings, *, base_url: str) -> Application:
-    """Open a deployment that was migrated, and compose the application."""
-    pulls, keys = PullNotes(), KeyNotes()
-    deployment = await compose(settings, note_pull=pulls.note, note_key_use=keys.note, connected=True)
-    now_us = deployment.now_us
-    registry = RegistryName(settings.account_id, settings.region)
-    audit_log = AuditLog(
-        folder_of(settings.data_dir),
-        now_us=now_us,
-        record_of=record_of,
-        lost=lambda count: audit_record.line_of_loss(count, now_us(), registry),
-    )
-    deployment = replace(deployment, audit=Auditing(audit_log.append))
-    return Application(deployment, (pulls, keys), audit_log, base_url=base_url)
 
 
 async def compose(
