@@ -1,52 +1,55 @@
-"""Run the suites: unit tests first, then the others as two streams, for most of them wait more than they work.
+"""Run the suites, two at a time, for most tests wait more than they work: unit tests first, then those that start
+servers, the longest first.
 
     python -m tests.side_by_side [pytest's flags]
 
-The second stream's output is shown when it ended. Exit status: 1 where any stream failed.
+A suite's output is shown when it ended. Exit status: 1 where any suite failed.
 """
 
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _TESTS = Path(__file__).parent
-_SECOND = ("faults", "many", "server")
-"""What kills, cuts and restarts; everything else is in the first stream, and ends with real clients."""
+_LONGEST_FIRST = ("unit", "server", "api", "e2e", "many", "faults")
+_AT_ONCE = 2
+_NONE_CHOSEN = 5
+"""A suite's status where the flags choose none of its tests."""
 _FLAGS = ("--durations=25", "--durations-min=1")
 
 
 def suites() -> list[str]:
-    """Every folder with tests."""
-    return sorted({path.relative_to(_TESTS).parts[0] for path in _TESTS.rglob("test_*.py")})
-
-
-def streams() -> tuple[list[str], list[str], list[str]]:
-    """What runs first, and then at once."""
-    rest = [name for name in suites() if name not in ("unit", "e2e", *_SECOND)]
-    return ["unit"], [*rest, "e2e"], list(_SECOND)
-
-
-def _command(names: list[str], flags: list[str]) -> list[str]:
-    return [sys.executable, "-m", "pytest", *_FLAGS, *(f"tests/{name}" for name in names), *flags]
+    """Every folder with tests, in the order in which they begin."""
+    found = {path.relative_to(_TESTS).parts[0] for path in _TESTS.rglob("test_*.py")}
+    return [*_LONGEST_FIRST, *sorted(found.difference(_LONGEST_FIRST))]
 
 
 def main() -> int:
-    """Run everything; what failed first does not keep the rest from running."""
+    """Run everything; what failed does not keep the rest from running."""
     flags = sys.argv[1:]
-    first, one, other = streams()
+    printing = threading.Lock()
     began = time.monotonic()
-    failed = subprocess.run(_command(first, flags), check=False).returncode != 0
-    with tempfile.TemporaryFile() as output:
-        beside = subprocess.Popen(_command(other, flags), stdout=output, stderr=subprocess.STDOUT)
-        failed |= subprocess.run(_command(one, flags), check=False).returncode != 0
-        failed |= beside.wait() != 0
-        output.seek(0)
-        sys.stdout.buffer.write(output.read())
-        sys.stdout.flush()
-    print(f"{'failed' if failed else 'passed'} in {(time.monotonic() - began) / 60:.1f} minutes")
-    return int(failed)
+
+    def status_of(name: str) -> int:
+        started = time.monotonic()
+        with tempfile.TemporaryFile() as output:
+            command = [sys.executable, "-m", "pytest", *_FLAGS, f"tests/{name}", *flags]
+            status = subprocess.run(command, check=False, stdout=output, stderr=subprocess.STDOUT).returncode
+            output.seek(0)
+            with printing:
+                sys.stdout.buffer.write(output.read())
+                print(f"tests/{name} took {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
+        return status
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        statuses = set(pool.map(status_of, suites()))
+    passed = 0 in statuses and not statuses - {0, _NONE_CHOSEN}
+    print(f"{'passed' if passed else 'failed'} in {(time.monotonic() - began) / 60:.1f} minutes")
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import errno
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module, metadata
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -89,7 +89,8 @@ def _command(name: str, found: Any) -> Any:
 class _Commands(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes | {"commands": None})
-        self.commands = cast(Any, _Loading())  # click only reads it
+        commands: Any = _Loading()  # click only reads it
+        self.commands = commands
 
 
 app = typer.Typer(
