@@ -1,4 +1,4 @@
-"""``openecr status``: what runs, what is stored, and what is accepted but not yet in force."""
+"""``openecr status``: what runs, and what is stored."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -20,10 +20,6 @@ from openecr.services.ecr.garbage import EARLY_PURGE
 from openecr.services.ecr.integrity import scrub
 from openecr.settings import Settings, without_secrets
 
-NOT_IN_FORCE: dict[str, str] = {}
-"""What clients may set and get back, and openecr does not do yet."""
-
-
 _UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("KB", 10**3))
 
 
@@ -32,7 +28,7 @@ def status(
     config: options.ConfigFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what runs here, what is stored, and what is accepted but not yet in force."""
+    """Say what runs here, and what is stored."""
     found = asyncio.run(_gather(options.settings(config, data_dir=data_dir)))
     if as_json:
         print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
@@ -68,7 +64,6 @@ async def _gather(settings: Settings) -> dict[str, Any]:
     disk = disk_of(settings)
     if disk is not None and directories.database_path(folder).exists():
         found["disk"] = {"free_bytes": disk.free_bytes(), "reserve_bytes": disk.reserve_bytes()}
-    found["not_in_force"] = NOT_IN_FORCE
     return found
 
 
@@ -168,6 +163,4 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines.append(
             f"disk            {_size(disk['free_bytes'])} free, {_size(disk['reserve_bytes'])} are kept free{short}"
         )
-    lines.append("accepted, not yet in force:")
-    lines += [f"  {name}: {text}" for name, text in found["not_in_force"].items()]
     return lines
