@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from openecr.background import SCHEDULES
 from openecr.db import jobs
@@ -125,7 +126,10 @@ class World:
         server = self.servers[0]
         server.write(_end_leases)
         with job_process(server):
-            wait_until(partial(self._is_settled, server), "the work that was cut was done", 60)
+            try:
+                wait_until(partial(self._is_settled, server), "the work that was cut was done")
+            except AssertionError:
+                pytest.fail(f"the work that was cut was not done: {server.write(_unsettled)}")
         found = [
             f"object {object_id} has no row"
             for object_id in sorted(unnamed_objects(server.data_dir, database=self.database))
@@ -137,7 +141,7 @@ class World:
 
     def _is_settled(self, server: Server) -> bool:
         self.hasten()
-        return server.write(_is_settled)
+        return not server.write(_unsettled)
 
 
 def _hasten(db: Connection) -> None:
@@ -172,12 +176,16 @@ def _end_leases(db: Connection) -> None:
     db.run("UPDATE discarded_object SET due_us = 1")
 
 
-def _is_settled(db: Connection) -> bool:
-    """Whether no upload and no discarded object is left, and no job is held by a process that is gone."""
+def _unsettled(db: Connection) -> list[str]:
+    """The uploads and discarded objects that are left, and the jobs that are held by a process that is gone."""
     db.run("UPDATE discarded_object SET due_us = 1")
-    running = db.rows("SELECT worker FROM job WHERE state = 'running'")
-    left = db.row("SELECT (SELECT COUNT(*) FROM upload) + (SELECT COUNT(*) FROM discarded_object)")
-    return left == (0,) and all(is_alive(int(worker.partition("-")[0])) for (worker,) in running)
+    found = [f"upload {row}" for row in db.rows("SELECT * FROM upload")]
+    found += [f"discarded object {row}" for row in db.rows("SELECT * FROM discarded_object")]
+    return found + [
+        f"job {row}"
+        for row in db.rows("SELECT worker, id, kind, attempt, error FROM job WHERE state = 'running'")
+        if not is_alive(int(row[0].partition("-")[0]))
+    ]
 
 
 @contextmanager

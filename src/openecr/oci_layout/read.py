@@ -12,16 +12,15 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from openecr import bounded_json
 from openecr.bounded_json import JsonRefused
 from openecr.manifest import MANIFEST_TYPES, MOST_BYTES, Descriptor
 from openecr.names import Digest
 from openecr.oci_layout.names import INDEX, LayoutRefused, blob_name
+from openecr.oci_layout.tar_members import Place, TarMembers
 
-_MOST_MEMBERS = 200_000
-_MOST_HEADER_BYTES = 1024 * 1024
 _PIECE_BYTES = 1024 * 1024
 _OWN = re.compile(r"(?:\./)?(oci-layout|index\.json|blobs/(?:sha256/[0-9a-f]{64}|sha512/[0-9a-f]{128}))")
 
@@ -144,36 +143,19 @@ class TarSource:
     """A layout in an uncompressed tar."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
-        self._members: dict[str, tuple[int, int]] = {}
-        try:
-            self._walk()
-        except tarfile.TarError as error:
-            raise LayoutRefused(f"{path} is no uncompressed tar ({error}); decompress it, or give the folder") from None
+        self._tar = TarMembers(path)
+        self._places: dict[str, Place] = {}
+        for member in self._tar.walk("decompress it, or give the folder"):
+            self._take(member)
 
     def size_bytes(self, name: str) -> int | None:
         """The size of a member."""
-        found = self._members.get(name)
+        found = self._places.get(name)
         return None if found is None else found[1]
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """The member's bytes."""
-        offset, left = self._members[name]
-        while left:
-            self._file.seek(offset)
-            piece = self._file.read(min(_PIECE_BYTES, left))
-            if not piece:
-                raise LayoutRefused("the tar ends before its last file does; copy it again")
-            offset, left = offset + len(piece), left - len(piece)
-            yield piece
-
-    def _walk(self) -> None:
-        with tarfile.open(fileobj=BoundedHeaders(self._file), mode="r:") as archive:  # type: ignore[call-overload]
-            for number, member in enumerate(archive):
-                archive.members = []  # what was walked is not remembered
-                if number >= _MOST_MEMBERS:
-                    raise LayoutRefused(f"the tar has more than {_MOST_MEMBERS} members, which no export has")
-                self._take(member)
+        return self._tar.pieces(self._places[name])
 
     def _take(self, member: tarfile.TarInfo) -> None:
         parts = member.name.split("/")
@@ -186,27 +168,6 @@ class TarSource:
         found = _OWN.fullmatch(member.name)
         if found is None:
             return
-        if found[1] in self._members:
+        if found[1] in self._places:
             raise LayoutRefused(f"the tar has '{found[1]}' twice; do not trust this file")
-        self._members[found[1]] = (member.offset_data, member.size)
-
-
-class BoundedHeaders:
-    """A file of which a tar's headers are read: none of them may claim more than a megabyte of memory."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def read(self, size: int = -1) -> bytes:
-        """Read a header."""
-        if not 0 <= size <= _MOST_HEADER_BYTES:
-            raise LayoutRefused("a header of the tar is longer than any has to be; do not trust this file")
-        return self._file.read(size)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Pass over a member."""
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        """Where the walk is."""
-        return self._file.tell()
+        self._places[found[1]] = (member.offset_data, member.size)

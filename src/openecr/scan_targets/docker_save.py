@@ -15,7 +15,7 @@ from typing import Any
 from openecr import bounded_json
 from openecr.bounded_json import JsonRefused
 from openecr.oci_layout.names import INDEX, LayoutRefused
-from openecr.oci_layout.read import BoundedHeaders
+from openecr.oci_layout.tar_members import Place, TarMembers
 from openecr.scan.indexing import Indexer
 from openecr.scan.inventories import unpack
 from openecr.scan.packages import LayerInventory
@@ -23,13 +23,11 @@ from openecr.scan.squash import squash
 from openecr.scan_targets.target import Target, TargetRefused
 
 MANIFEST = "manifest.json"
-_MOST_MEMBERS = 200_000
 _MOST_NAME = 512
 _MOST_JSON_BYTES = 4 << 20
 _MOST_IMAGES = 200
 _MOST_LAYERS = 1000
 _MOST_LINKS = 8
-_PIECE_BYTES = 1 << 20
 _TEXT_LENGTH = 256
 
 
@@ -51,13 +49,11 @@ class SavedImages:
         Raises:
             LayoutRefused: it is no uncompressed tar.
         """
-        self._file = path.open("rb")
-        self._members: dict[str, tuple[int, int]] = {}
+        self._tar = TarMembers(path)
+        self._members: dict[str, Place] = {}
         self._links: dict[str, str] = {}
-        try:
-            self._walk()
-        except tarfile.TarError as error:
-            raise LayoutRefused(f"{path} is no uncompressed tar ({error}); decompress it") from None
+        for member in self._tar.walk("decompress it"):
+            self._take(member)
 
     @property
     def is_layout(self) -> bool:
@@ -75,11 +71,11 @@ class SavedImages:
         Raises:
             TargetRefused, IndexingFailed
         """
-        known: dict[tuple[int, int], LayerInventory] = {}
+        known: dict[Place, LayerInventory] = {}
         return [await self._target(saved, indexer, known, development) for saved in self._images()]
 
     async def _target(
-        self, saved: _Saved, indexer: Indexer, known: dict[tuple[int, int], LayerInventory], development: bool
+        self, saved: _Saved, indexer: Indexer, known: dict[Place, LayerInventory], development: bool
     ) -> Target:
         config = self._document(saved.config)
         root = config.get("rootfs") if isinstance(config, dict) else None
@@ -123,13 +119,12 @@ class SavedImages:
             raise TargetRefused(f"{name[:100]} {refusal}; save the image again") from None
 
     def _bytes(self, name: str) -> bytes:
-        offset, size_bytes = self._place(name)
-        if size_bytes > _MOST_JSON_BYTES:
+        place = self._place(name)
+        if place[1] > _MOST_JSON_BYTES:
             raise TargetRefused(f"{name[:100]} is longer than {_MOST_JSON_BYTES} bytes; save the image again")
-        self._file.seek(offset)
-        return self._file.read(size_bytes)
+        return b"".join(self._tar.pieces(place))
 
-    def _place(self, name: str) -> tuple[int, int]:
+    def _place(self, name: str) -> Place:
         """Where a member's bytes are."""
         wanted = posixpath.normpath(name)
         for _ in range(_MOST_LINKS):
@@ -141,23 +136,9 @@ class SavedImages:
             raise TargetRefused(f"the tar does not hold '{name[:100]}', which it names; save the image again")
         return place
 
-    async def _pieces(self, place: tuple[int, int]) -> AsyncIterator[bytes]:
-        offset, left = place
-        while left:
-            self._file.seek(offset)
-            piece = self._file.read(min(_PIECE_BYTES, left))
-            if not piece:
-                raise TargetRefused("the tar ends before its last file does; copy it again")
-            offset, left = offset + len(piece), left - len(piece)
+    async def _pieces(self, place: Place) -> AsyncIterator[bytes]:
+        for piece in self._tar.pieces(place):
             yield piece
-
-    def _walk(self) -> None:
-        with tarfile.open(fileobj=BoundedHeaders(self._file), mode="r:") as archive:  # type: ignore[call-overload]
-            for number, member in enumerate(archive):
-                archive.members = []  # what was walked is not remembered
-                if number >= _MOST_MEMBERS:
-                    raise LayoutRefused(f"the tar has more than {_MOST_MEMBERS} members, which no saved image has")
-                self._take(member)
 
     def _take(self, member: tarfile.TarInfo) -> None:
         name = posixpath.normpath(member.name)
