@@ -20,6 +20,11 @@ from openecr.names import Digest
 from openecr.settings import Settings
 
 Query = Callable[[str], list[Any]]
+NAMED_OBJECTS = (
+    "SELECT object_id FROM blob UNION SELECT object_id FROM upload UNION SELECT object_id FROM discarded_object"
+    " UNION SELECT object_id FROM audit_segment UNION SELECT object_id FROM vulnerability_data"
+)
+"""Every object that a row names."""
 _REFERENCES = (
     "SELECT c.conrelid::regclass::text, a.attname, c.confrelid::regclass::text, f.attname FROM pg_constraint c"
     " JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]"
@@ -27,8 +32,12 @@ _REFERENCES = (
 )
 
 
-def broken_promises(data_dir: Path, **where: Any) -> list[str]:
-    """Every manifest that names a missing or wrong blob, and every other reference that dangles."""
+def broken_promises(data_dir: Path, *, verified: set[str] | None = None, **where: Any) -> list[str]:
+    """Every manifest that names a missing or wrong blob, and every other reference that dangles.
+
+    Args:
+        verified: objects whose bytes were right before, which are not read again; those that are right now are added.
+    """
     settings = Settings(data_dir=data_dir, **where)
     with _opened(settings) as query:
         found = _damaged(query) if settings.database is None else _dangling(query)
@@ -36,7 +45,10 @@ def broken_promises(data_dir: Path, **where: Any) -> list[str]:
             "SELECT DISTINCT b.object_id, b.data_key, b.size_bytes, d.digest FROM blob b"
             " JOIN blob_digest d ON d.blob_key = b.id"
         )
+        rows = [row for row in rows if verified is None or row[0] not in verified]
         broken = asyncio.run(_broken_blobs(settings, rows))
+        if verified is not None:
+            verified.update({row[0] for row in rows} - {object_id for object_id, _ in broken})
         # Looking takes a while: what was collected meanwhile has neither row nor object, and is not broken.
         named = {row[0] for row in query("SELECT object_id FROM blob")}
         found += [what for object_id, what in broken if object_id in named]
@@ -65,11 +77,7 @@ def unnamed_objects(data_dir: Path, **where: Any) -> set[str]:
     """Objects in the store that no row names: nobody would ever delete them."""
     stored = stored_objects(data_dir)
     with _opened(Settings(data_dir=data_dir, **where)) as query:
-        rows = query(
-            "SELECT object_id FROM blob UNION SELECT object_id FROM upload UNION SELECT object_id FROM discarded_object"
-            " UNION SELECT object_id FROM audit_segment UNION SELECT object_id FROM vulnerability_data"
-        )
-    return stored - {row[0] for row in rows}
+        return stored - {row[0] for row in query(NAMED_OBJECTS)}
 
 
 @contextmanager

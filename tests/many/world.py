@@ -17,12 +17,13 @@ import psycopg
 import pytest
 
 from openecr.background import SCHEDULES
+from openecr.blobs.store import is_object_id
 from openecr.db import jobs
 from openecr.db.connection import Connection, DatabaseUnusable
 from openecr.processes.lock import is_alive, named_pids
 from openecr.services.ecr.upload_parts import LEASE_US
 from tests.faults.processes import children
-from tests.faults.store_check import broken_promises, unnamed_objects
+from tests.faults.store_check import NAMED_OBJECTS, broken_promises, unnamed_objects
 from tests.many.deployment import Deployment
 from tests.registry_client import Answer, RegistryClient
 from tests.running import Server, environment, openecr
@@ -46,6 +47,7 @@ class World:
     def __post_init__(self) -> None:
         self._ecr = self.servers[0].client("ecr")
         self._password = self.servers[0].password()
+        self._verified: set[str] = set()
 
     @property
     def database(self) -> str | None:
@@ -65,10 +67,10 @@ class World:
             return sorted(unnamed_objects(self.servers[0].data_dir, **self.where))
         pages = self.many.store.store.client().get_paginator("list_objects_v2").paginate(Bucket=self.many.bucket)
         stored = {item["Key"].rpartition("/")[2] for page in pages for item in page.get("Contents", ())}
-        named = self.servers[0].rows(
-            "SELECT object_id FROM blob UNION SELECT object_id FROM upload UNION SELECT object_id FROM discarded_object"
+        named = {object_id for (object_id,) in self.servers[0].rows(NAMED_OBJECTS)}
+        return sorted(
+            key for key in stored if is_object_id(key[:OBJECT_ID_LENGTH]) and key[:OBJECT_ID_LENGTH] not in named
         )
-        return sorted(key for key in stored if len(key) == OBJECT_ID_LENGTH and (key,) not in named)
 
     def create_repository(self, name: str) -> None:
         """Make an empty repository."""
@@ -114,26 +116,26 @@ class World:
             server.wait_until_ready()
 
     def broken(self) -> list[str]:
-        """What dangles, and what is held for longer than anything may be."""
-        found = broken_promises(self.servers[0].data_dir, **self.where)
+        """What dangles, and what is held for longer than anything may be; layers that were seen whole before are not
+        read again."""
+        found = broken_promises(self.servers[0].data_dir, verified=self._verified, **self.where)
         return found + self.servers[0].write(_held_for_too_long)
 
     def settle(self) -> list[str]:
         """Let the time pass after which nothing of what was cut is left, and tell what is left all the same.
 
-        Nothing writes meanwhile. Leases and grace times end now, so that nobody has to wait for them.
+        Nothing writes meanwhile. Leases and grace times end now, so that nobody has to wait for them. Work that was
+        killed so often that it is given up is owed again, as ``openecr jobs retry`` does.
         """
         server = self.servers[0]
         server.write(_end_leases)
+        server.write(_retry_lost)
         with job_process(server):
             try:
                 wait_until(partial(self._is_settled, server), "the work that was cut was done")
             except AssertionError:
                 pytest.fail(f"the work that was cut was not done: {server.write(_unsettled)}")
-        found = [
-            f"object {object_id} has no row"
-            for object_id in sorted(unnamed_objects(server.data_dir, database=self.database))
-        ]
+        found = [f"object {object_id} has no row" for object_id in self.unnamed()]
         variables = environment() | dict(server.variables)
         checked = openecr("fsck", "--data-dir", str(server.data_dir), check=False, env=variables)
         found += [] if checked.returncode == 0 else [f"fsck: {checked.stdout} {checked.stderr}"]
@@ -176,15 +178,21 @@ def _end_leases(db: Connection) -> None:
     db.run("UPDATE discarded_object SET due_us = 1")
 
 
+def _retry_lost(db: Connection) -> None:
+    for job_id, error in db.rows("SELECT id, error FROM job WHERE state = 'dead'"):
+        if error.endswith("stopped answering"):
+            jobs.revive(db, job_id)
+
+
 def _unsettled(db: Connection) -> list[str]:
-    """The uploads and discarded objects that are left, and the jobs that are held by a process that is gone."""
+    """The uploads and discarded objects that are left, and the jobs that are held by a process that is gone or dead."""
     db.run("UPDATE discarded_object SET due_us = 1")
     found = [f"upload {row}" for row in db.rows("SELECT * FROM upload")]
     found += [f"discarded object {row}" for row in db.rows("SELECT * FROM discarded_object")]
     return found + [
         f"job {row}"
-        for row in db.rows("SELECT worker, id, kind, attempt, error FROM job WHERE state = 'running'")
-        if not is_alive(int(row[0].partition("-")[0]))
+        for row in db.rows("SELECT worker, id, kind, attempt, error FROM job WHERE state IN ('running', 'dead')")
+        if row[0] is None or not is_alive(int(row[0].partition("-")[0]))
     ]
 
 
