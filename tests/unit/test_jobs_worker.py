@@ -367,6 +367,30 @@ def test_a_schedules_next_turn_is_owed_when_one_ends(play: Play, error: Exceptio
     play(scenario)
 
 
+def test_of_turns_that_were_given_up_the_last_stays_until_one_is_done(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        errors = [TerminalError("first"), TerminalError("second"), None]
+
+        async def collect(_args: Mapping[str, Any]) -> None:
+            error = errors.pop(0)
+            if error is not None:
+                raise error
+
+        worker = bench.worker(schedules=(Schedule("collect", "collect", HOUR),), collect=collect, scan=fails)
+        await bench.owe("scan", attempts=1)
+        await worker.tend()
+        await bench.turn(worker)
+        kept: list[list[str | None]] = []
+        while errors:
+            bench.now_us += HOUR
+            assert await bench.turn(worker) == 1
+            kept.append([job.error for job in await bench.in_state("dead") if job.kind == "collect"])
+        assert kept == [["TerminalError: first"], ["TerminalError: second"], []]
+        assert [job.kind for job in await bench.in_state("dead")] == ["scan"]
+
+    play(scenario)
+
+
 def test_a_restart_does_not_postpone_a_schedule_and_a_shorter_interval_hastens_it(play: Play) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.database.write(lambda db: ensure(db, [Schedule("collect", "collect", HOUR)]))

@@ -167,6 +167,16 @@ def bury(db: Connection, job: Job, error: str) -> bool:
     )
 
 
+def forget_dead(db: Connection, queue: str, key: str, *, but: int | None = None) -> None:
+    """Remove a key's dead jobs, but the one of an id."""
+    db.run(
+        "DELETE FROM job WHERE queue = :queue AND dedup = :key AND dedup IS NOT NULL AND state = 'dead' AND id <> :but",
+        queue=queue,
+        key=key,
+        but=but or 0,
+    )
+
+
 def retry(db: Connection, job: Job, error: str, delay_us: int) -> bool:
     """The attempt failed: the job is due again after the delay, or dead after its last. False where it was lost."""
     if job.attempt >= job.max_attempts:
