@@ -363,3 +363,29 @@ def test_a_long_log_on_a_full_disk_does_not_end_the_writer(small_disk: Path, mon
             assert await database.write(put("after")) == "after"
 
     run(scenario())
+
+
+def test_a_log_is_folded_when_it_is_long_and_not_because_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folded: list[int] = []
+    fold = SqliteConnection.checkpoint
+
+    def counted(connection: SqliteConnection) -> None:
+        folded.append(connection.log_pages)
+        fold(connection)
+
+    async def scenario() -> None:
+        monkeypatch.setattr("openecr.db.sqlite._WAL_CHECKPOINT_PAGES", 100)
+        monkeypatch.setattr(SqliteConnection, "checkpoint", counted)
+        database_path = tmp_path / "openecr.db"
+        migrate(database_path)
+        async with opened(database_path) as database:
+            await database.write(put("long", "x" * 110 * 4096))
+            for number in range(10):
+                await database.write(put(f"short {number}"))
+            assert len(await database.read(names)) == 11
+
+    run(scenario())
+    assert len(folded) == 1
+    assert folded[0] >= 100

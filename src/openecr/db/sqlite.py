@@ -42,6 +42,8 @@ class SqliteConnection:
     def __init__(self, path: Path, *, read_only: bool, clock_us: Callable[[], int] = host_clock_us) -> None:
         self._clock_us = clock_us
         self.asked = 0
+        self.log_pages = 0
+        """How long the write-ahead log was after this connection's last commit."""
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         try:
             self._raw = apsw.Connection(str(path), flags=flags, statementcachesize=256)
@@ -51,6 +53,7 @@ class SqliteConnection:
                     self._raw.execute(f"PRAGMA {pragma}")
             # Checkpoints are the writer thread's, outside of any answer that waits (see _Writer).
             self._raw.execute("PRAGMA wal_autocheckpoint = 0")
+            self._raw.set_wal_hook(self._note_log)
         except (apsw.NotADBError, apsw.CorruptError):
             raise DatabaseUnusable(
                 f"{path} is no database, or is damaged; restore the newest backup with: openecr restore"
@@ -133,6 +136,10 @@ class SqliteConnection:
     def close(self) -> None:
         """Let go of the file."""
         self._raw.close()
+
+    def _note_log(self, _connection: apsw.Connection, _database: str, pages: int) -> int:
+        self.log_pages = pages
+        return apsw.SQLITE_OK
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database without making anyone wait."""
@@ -252,11 +259,11 @@ class SqliteDatabase:
         _answer(group)
 
     def _checkpoint_when_long(self, connection: SqliteConnection, elected: int) -> None:
-        """Fold the log into the database once it is long; one process at a time, the others skip."""
-        try:
-            if os.stat(f"{self._path}-wal").st_size < _WAL_CHECKPOINT_PAGES * 4096:
-                return
-        except FileNotFoundError:
+        """Fold the log into the database once it is long; one process at a time, the others skip.
+
+        Its file says nothing of its length: it never gets shorter, and is written again from its beginning.
+        """
+        if connection.log_pages < _WAL_CHECKPOINT_PAGES:
             return
         try:
             fcntl.flock(elected, fcntl.LOCK_EX | fcntl.LOCK_NB)
