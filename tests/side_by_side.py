@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 _TESTS = Path(__file__).parent
-_LONGEST_FIRST = ("unit", "server", "api", "e2e", "many", "faults")
+_LONGEST_FIRST = ("unit", "api", "server", "e2e", "many", "faults")
 _AT_ONCE = 2
 _NONE_CHOSEN = 5
 """A suite's status where the flags choose none of its tests."""

@@ -124,12 +124,11 @@ class World:
     def settle(self) -> list[str]:
         """Let the time pass after which nothing of what was cut is left, and tell what is left all the same.
 
-        Nothing writes meanwhile. Leases and grace times end now, so that nobody has to wait for them. Work that was
-        killed so often that it is given up is owed again, as ``openecr jobs retry`` does.
+        Nothing writes meanwhile. Leases and grace times end now, so that nobody has to wait for them. The next turn of
+        work that was killed so often that it was given up makes up for it.
         """
         server = self.servers[0]
         server.write(_end_leases)
-        server.write(_retry_lost)
         with job_process(server):
             try:
                 wait_until(partial(self._is_settled, server), "the work that was cut was done")
@@ -176,12 +175,6 @@ def _end_leases(db: Connection) -> None:
     db.run("UPDATE job SET due_us = 1 WHERE state = 'ready'")
     db.run("UPDATE upload SET lease_until_us = 1, touched_us = 1")
     db.run("UPDATE discarded_object SET due_us = 1")
-
-
-def _retry_lost(db: Connection) -> None:
-    for job_id, error in db.rows("SELECT id, error FROM job WHERE state = 'dead'"):
-        if error.endswith("stopped answering"):
-            jobs.revive(db, job_id)
 
 
 def _unsettled(db: Connection) -> list[str]:

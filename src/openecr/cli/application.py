@@ -60,14 +60,9 @@ is loaded when its command is typed: all of them take as long as most commands r
 class _Loading(Mapping[str, Any]):
     """The commands by name, each loaded when it is looked up."""
 
-    def __init__(self) -> None:
-        self._loaded: dict[str, Any] = {}
-
     def __getitem__(self, name: str) -> Any:
-        if name not in self._loaded:
-            module, attribute = COMMANDS[name].split(":")
-            self._loaded[name] = _command(name, getattr(import_module(f"openecr.cli.{module}"), attribute))
-        return self._loaded[name]
+        module, attribute = COMMANDS[name].split(":")
+        return _command(name, getattr(import_module(f"openecr.cli.{module}"), attribute))
 
     def __iter__(self) -> Iterator[str]:
         return iter(COMMANDS)

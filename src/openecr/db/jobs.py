@@ -167,13 +167,13 @@ def bury(db: Connection, job: Job, error: str) -> bool:
     )
 
 
-def forget_dead(db: Connection, queue: str, key: str, *, but: int | None = None) -> None:
-    """Remove a key's dead jobs, but the one of an id."""
+def forget_dead(db: Connection, job: Job) -> None:
+    """Remove the dead jobs of a job's key, but itself."""
     db.run(
-        "DELETE FROM job WHERE queue = :queue AND dedup = :key AND dedup IS NOT NULL AND state = 'dead' AND id <> :but",
-        queue=queue,
-        key=key,
-        but=but or 0,
+        "DELETE FROM job WHERE queue = :queue AND dedup = :key AND dedup IS NOT NULL AND state = 'dead' AND id <> :id",
+        queue=job.queue,
+        key=job.key,
+        id=job.id,
     )
 
 

@@ -251,22 +251,22 @@ class JobWorker:
         elif error is not None:
             self._settle_failure(db, job, _text(error), terminal=isinstance(error, TerminalError))
         elif jobs.finish(db, job):
-            self._owe_next(db, job, dead=None)
+            self._owe_next(db, job)
 
     def _settle_failure(self, db: Connection, job: Job, error: str, *, terminal: bool) -> None:
         last = terminal or job.attempt >= job.max_attempts
         if last and jobs.bury(db, job, error):
-            self._owe_next(db, job, dead=job.id)
+            self._owe_next(db, job)
         elif not last:
             jobs.retry(db, job, error, backoff_us(job.attempt, self._random))
 
-    def _owe_next(self, db: Connection, job: Job, *, dead: int | None) -> None:
+    def _owe_next(self, db: Connection, job: Job) -> None:
         """Owe a schedule's next turn. One that was done makes up for those that were given up before, and of several
         that were, the last one says enough."""
         for schedule in self._schedules:
             if schedule.key == job.key and schedule.queue == job.queue:
                 scheduling.owe_next(db, schedule)
-                jobs.forget_dead(db, schedule.queue, schedule.key, but=dead)
+                jobs.forget_dead(db, job)
 
 
 def _upper_half(full: int, random: Random) -> int:
